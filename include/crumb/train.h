@@ -1,0 +1,196 @@
+/* crumb/train.h - training low-bit networks: data sets, networks, recipes, training, evaluation.
+ *
+ * The shortest program (examples/01_train.c is this, with errors handled):
+ *
+ *     crumb_ctx *ctx;            crumb_ctx_create(&ctx, NULL);
+ *     crumb_recipe *recipe;      crumb_recipe_load(ctx, "recipe.yaml", NULL, 0, &recipe);
+ *     crumb_train_result result; crumb_train(recipe, &(crumb_train_options){.out = "run"}, &result);
+ *
+ * Images are NHWC, accuracies in percent, times in seconds, sizes in bytes. See base.h for the conventions on errors and
+ * ownership.
+ */
+#ifndef CRUMB_TRAIN_H
+#define CRUMB_TRAIN_H
+
+#include "crumb/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- What exists: every kind of thing that recipes name. */
+
+typedef enum crumb_kind {
+    CRUMB_KIND_MODEL,
+    CRUMB_KIND_QUANTIZER,
+    CRUMB_KIND_STRATEGY,
+    CRUMB_KIND_OPTIMIZER,
+    CRUMB_KIND_SCHEDULE,
+    CRUMB_KIND_LOADER,
+    CRUMB_KIND_AUGMENT,
+    CRUMB_KIND_OP,
+    CRUMB_KIND_FORMAT,
+    CRUMB_KIND_BACKEND,
+    CRUMB_KINDS
+} crumb_kind;
+
+/* "models", "quantizers", ... (plural, as `crumb info` takes it). */
+CRUMB_API const char *crumb_kind_name(crumb_kind kind);
+/* The index-th row of a kind: false past the end. The strings live as long as the program. */
+CRUMB_API bool crumb_kind_entry(crumb_kind kind, int index, crumb_entry *entry);
+/* More about a row, one "key: value" a line (bits, properties, paper); NULL if there is no more. Static. */
+CRUMB_API const char *crumb_kind_detail(crumb_kind kind, int index);
+
+/* ---- Data sets. */
+
+typedef struct crumb_dataset crumb_dataset;
+
+typedef struct crumb_dataset_info {
+    const char *kind;             /* "cifar10" */
+    const char *split;            /* "train" or "test" */
+    int64_t count;                /* images */
+    int64_t height, width, channels; /* height and width are 0 when images differ in size (folder) */
+    int classes;
+    const char *const *class_names; /* classes of them, or NULL */
+    float mean[4], deviation[4];  /* the usual normalisation of this set, per channel, for pixels in 0..1 */
+    bool real;                    /* samples are floats, used as they are (npy), not bytes */
+} crumb_dataset_info;
+
+/* Opens "KIND:PATH[:SPLIT]" ("digits[:SPLIT]" has no path): digits, idx, cifar10, cifar100, svhn, folder, npy. Checks the whole file structure
+ * before returning. `seed` matters to sets that are drawn (digits). */
+CRUMB_API crumb_status crumb_dataset_open(crumb_ctx *ctx, const char *spec, uint64_t seed, crumb_dataset **dataset);
+CRUMB_API void crumb_dataset_close(crumb_dataset *dataset);
+CRUMB_API void crumb_dataset_describe(const crumb_dataset *dataset, crumb_dataset_info *info);
+/* One image as 8-bit HWC pixels and its label. *pixels is crumb_dataset_release'd by the caller. UNSUPPORTED for real-valued sets. */
+CRUMB_API crumb_status crumb_dataset_image(crumb_dataset *dataset, int64_t index, uint8_t **pixels, int64_t *height,
+                                           int64_t *width, int *label);
+CRUMB_API void crumb_dataset_release(crumb_dataset *dataset, uint8_t *pixels);
+/* Writes a contact sheet, `columns` x `rows` images grouped by class, as PNG. */
+CRUMB_API crumb_status crumb_dataset_sheet(crumb_dataset *dataset, int columns, int rows, const char *png_path);
+/* Reads every image once; *counts (classes values, caller's) gets images per class. Fails with the first bad image. */
+CRUMB_API crumb_status crumb_dataset_check(crumb_dataset *dataset, int64_t *counts);
+
+/* ---- Recipes: one YAML file = one experiment. docs/RECIPES.md describes the keys. */
+
+typedef struct crumb_recipe crumb_recipe;
+
+/* Reads and checks a recipe. overrides[i] is "key.path=value" (as --set). Errors carry file, line and the nearest valid name. Text
+ * values may contain ${NAME}: `environment` in crumb_recipe_load_with, else the process environment is NOT read. */
+typedef const char *(*crumb_lookup)(void *user, const char *name);
+CRUMB_API crumb_status crumb_recipe_load(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
+                                         crumb_recipe **recipe);
+CRUMB_API crumb_status crumb_recipe_load_with(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
+                                              crumb_lookup lookup, void *user, crumb_recipe **recipe);
+/* The same from text in memory; `name` stands for the file in messages. */
+CRUMB_API crumb_status crumb_recipe_parse(crumb_ctx *ctx, const char *name, const char *text, size_t size,
+                                          const char *const *overrides, int count, crumb_lookup lookup, void *user,
+                                          crumb_recipe **recipe);
+CRUMB_API void crumb_recipe_free(crumb_recipe *recipe);
+/* The effective recipe, every key written out, as YAML; release with crumb_text_free. */
+CRUMB_API crumb_status crumb_recipe_print(const crumb_recipe *recipe, char **yaml);
+/* The phases that training will go through, one line each. */
+CRUMB_API crumb_status crumb_recipe_timeline(const crumb_recipe *recipe, char **text);
+CRUMB_API void crumb_text_free(crumb_ctx *ctx, char *text);
+
+/* ---- Training. */
+
+typedef struct crumb_progress {
+    const char *phase;     /* name of the phase, "train" when there is only one */
+    int64_t epoch, epochs; /* finished, total over all phases */
+    int64_t step, steps;   /* within the epoch */
+    double loss;           /* mean over the epoch so far */
+    double rate;           /* learning rate */
+    double train_top1;     /* percent over the epoch so far */
+    double val_top1;       /* of the last evaluation, NaN before it */
+    double images_per_second, seconds_left; /* NaN when not yet known */
+} crumb_progress;
+
+typedef struct crumb_train_options {
+    const char *out;   /* run folder, created; NULL: nothing is written */
+    bool resume;       /* go on from the run folder's checkpoint if there is one */
+    /* Called after every step; return false to stop (a checkpoint is written, status STOPPED). May be NULL. */
+    bool (*progress)(void *user, const crumb_progress *progress);
+    void *user;
+} crumb_train_options;
+
+typedef struct crumb_train_result {
+    double val_top1, val_top5, val_loss; /* last epoch, percent */
+    double best_top1;
+    int64_t best_epoch, epochs;
+    double seconds, images_per_second;
+    int weight_bits, activation_bits;    /* most common over the layers; 32 = float */
+    double direct_top1;                  /* accuracy right after quantization, before training; NaN if not measured */
+    double float_top1;                   /* of the initial float weights; NaN if not measured */
+} crumb_train_result;
+
+CRUMB_API crumb_status crumb_train(const crumb_recipe *recipe, const crumb_train_options *options,
+                                   crumb_train_result *result);
+
+/* ---- Trained networks. */
+
+typedef struct crumb_network crumb_network;
+
+typedef struct crumb_layer_info {
+    const char *name;  /* "layer1.0.conv1" */
+    const char *op;    /* "conv2d" or "linear" */
+    const char *weight_quantizer, *activation_quantizer; /* NULL: float */
+    int weight_bits, activation_bits;                    /* 32: float */
+    int64_t parameters;
+    double flops;      /* one image */
+} crumb_layer_info;
+
+typedef struct crumb_network_info {
+    const char *model;
+    int64_t height, width, channels;
+    int classes, layers;
+    int64_t parameters;
+    double flops;        /* one image, multiply-add = 2 */
+    int64_t float_bytes; /* all parameters and statistics as 32-bit floats */
+    int64_t packed_bytes; /* weights at their bits plus scales, the rest as floats */
+} crumb_network_info;
+
+/* A model.safetensors that crumb wrote describes itself (model, quantizers, classes, normalisation). */
+CRUMB_API crumb_status crumb_network_open(crumb_ctx *ctx, const char *path, crumb_network **network);
+/* Weights with PyTorch's names for the model named (`model` as in a recipe, "resnet20"; parameters "key=value,...", may be NULL).
+ * Unknown, missing or misshapen tensors: FORMAT with the names. */
+CRUMB_API crumb_status crumb_network_import(crumb_ctx *ctx, const char *path, const char *model, const char *parameters,
+                                            int64_t height, int64_t width, int64_t channels, int classes,
+                                            crumb_network **network);
+CRUMB_API void crumb_network_close(crumb_network *network);
+CRUMB_API void crumb_network_describe(const crumb_network *network, crumb_network_info *info);
+CRUMB_API bool crumb_network_layer(const crumb_network *network, int index, crumb_layer_info *layer);
+CRUMB_API crumb_status crumb_network_save(crumb_network *network, const char *path);
+/* Normalisation for pixels in 0..1, per channel; kept in the saved file. */
+CRUMB_API void crumb_network_normalise(crumb_network *network, const float *mean, const float *deviation, int channels);
+
+typedef struct crumb_evaluation {
+    int64_t images;
+    double top1, top5, loss; /* percent, percent, mean cross-entropy in nats */
+    double seconds, images_per_second;
+} crumb_evaluation;
+
+typedef struct crumb_evaluate_options {
+    int64_t batch;      /* 0: 250 */
+    int64_t limit;      /* first images only; 0: all */
+    bool (*progress)(void *user, int64_t done, int64_t total); /* false stops */
+    void *user;
+} crumb_evaluate_options;
+
+CRUMB_API crumb_status crumb_evaluate(crumb_network *network, crumb_dataset *dataset, const crumb_evaluate_options *options,
+                                      crumb_evaluation *evaluation);
+
+/* ---- Measuring. */
+
+typedef struct crumb_bench_result {
+    double train_images_per_second, eval_images_per_second, load_images_per_second;
+    double train_gflops;      /* achieved, three times the forward's operations */
+    int64_t bytes;            /* activations, gradients, workspace of the training plan */
+} crumb_bench_result;
+/* Times `steps` training steps (after three to warm up), as many evaluation batches, and the loader alone, on the recipe's network
+ * and data. *plan (may be NULL) gets the training plan as text. */
+CRUMB_API crumb_status crumb_bench_train(const crumb_recipe *recipe, int steps, crumb_bench_result *result, char **plan);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,151 @@
+/* Whole-file reads and atomic writes. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static crumb_status io_failure(crumb_ctx *ctx, const char *what, const char *path) {
+    return crumb_fail(ctx, CRUMB_ERROR_IO, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8_t **data, size_t *size) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return io_failure(ctx, "open", path);
+    }
+    crumb_status status = CRUMB_OK;
+    uint8_t *bytes = NULL;
+    struct stat info;
+    if (fstat(fileno(file), &info) != 0) {
+        status = io_failure(ctx, "read", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: not a regular file", path);
+    } else if (max != 0 && (uint64_t)info.st_size > max) {
+        status = crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: %lld bytes, at most %zu are read", path, (long long)info.st_size, max);
+    } else if ((bytes = crumb_alloc(ctx, (size_t)info.st_size + 1, 1)) == NULL) {
+        status = CRUMB_ERROR_MEMORY;
+    } else if (fread(bytes, 1, (size_t)info.st_size, file) != (size_t)info.st_size) {
+        status = ferror(file) ? io_failure(ctx, "read", path)
+                              : crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: it shrank while being read", path);
+    }
+    fclose(file);
+    if (status != CRUMB_OK) {
+        crumb_free(ctx, bytes);
+        return status;
+    }
+    *data = bytes;
+    *size = (size_t)info.st_size;
+    return CRUMB_OK;
+}
+
+crumb_status crumb_writer_open(crumb_ctx *ctx, const char *path, crumb_writer *writer) {
+    memset(writer, 0, sizeof(*writer));
+    writer->ctx = ctx;
+    if (strlen(path) >= sizeof(writer->path)) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "path of %zu bytes is too long", strlen(path));
+    }
+    strcpy(writer->path, path);
+    snprintf(writer->temporary, sizeof(writer->temporary), "%s.%ld.tmp", path, (long)getpid());
+    writer->file = fopen(writer->temporary, "wb");
+    return writer->file != NULL ? CRUMB_OK : io_failure(ctx, "create", path);
+}
+
+static void remember_failure(crumb_writer *writer) {
+    if (writer->status == CRUMB_OK) {
+        writer->status = io_failure(writer->ctx, "write", writer->path);
+    }
+}
+
+void crumb_writer_bytes(crumb_writer *writer, const void *data, size_t size) {
+    if (writer->status == CRUMB_OK && size != 0 && fwrite(data, 1, size, writer->file) != size) {
+        remember_failure(writer);
+    }
+}
+
+void crumb_writer_text(crumb_writer *writer, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    if (writer->status == CRUMB_OK && vfprintf(writer->file, format, arguments) < 0) {
+        remember_failure(writer);
+    }
+    va_end(arguments);
+}
+
+/* The rename is durable only when the folder's entry is on disk too. */
+static void sync_folder(const char *path) {
+    char copy[sizeof(((crumb_writer *)0)->path)];
+    strcpy(copy, path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY);
+    if (folder >= 0) {
+        fsync(folder); /* some file systems refuse; the data itself is safe */
+        close(folder);
+    }
+}
+
+crumb_status crumb_writer_commit(crumb_writer *writer) {
+    if (writer->status == CRUMB_OK && (fflush(writer->file) != 0 || fsync(fileno(writer->file)) != 0)) {
+        remember_failure(writer);
+    }
+    if (fclose(writer->file) != 0) {
+        remember_failure(writer);
+    }
+    writer->file = NULL;
+    if (writer->status == CRUMB_OK && rename(writer->temporary, writer->path) != 0) {
+        remember_failure(writer);
+    }
+    if (writer->status != CRUMB_OK) {
+        unlink(writer->temporary);
+        return writer->status;
+    }
+    sync_folder(writer->path);
+    return CRUMB_OK;
+}
+
+void crumb_writer_abandon(crumb_writer *writer) {
+    if (writer->file != NULL) {
+        fclose(writer->file);
+        writer->file = NULL;
+        unlink(writer->temporary);
+    }
+}
+
+crumb_status crumb_file_write(crumb_ctx *ctx, const char *path, const void *data, size_t size) {
+    crumb_writer writer;
+    CRUMB_TRY(crumb_writer_open(ctx, path, &writer));
+    crumb_writer_bytes(&writer, data, size);
+    return crumb_writer_commit(&writer);
+}
+
+crumb_status crumb_folder_make(crumb_ctx *ctx, const char *path) {
+    char partial[4096];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof(partial)) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "folder name of %zu bytes", length);
+    }
+    memcpy(partial, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (partial[i] != '/' && partial[i] != '\0') {
+            continue;
+        }
+        char keep = partial[i];
+        partial[i] = '\0';
+        if (mkdir(partial, 0777) != 0 && errno != EEXIST) {
+            return io_failure(ctx, "create folder", partial);
+        }
+        partial[i] = keep;
+    }
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return crumb_fail(ctx, CRUMB_ERROR_IO, "%s is not a folder", path);
+    }
+    return CRUMB_OK;
+}
+
+bool crumb_file_exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}

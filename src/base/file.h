@@ -1,0 +1,31 @@
+/* Whole-file reads and atomic writes. A final name only ever shows a complete file: written beside, fsynced, renamed. */
+#ifndef CRUMB_FILE_H
+#define CRUMB_FILE_H
+
+#include "base/ctx.h"
+
+#include <stdio.h>
+
+/* Reads a whole regular file of at most max bytes (0: no limit); *data is one byte longer and zero-terminated;
+ * crumb_free it. Messages carry path and the system's reason. */
+crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8_t **data, size_t *size);
+
+typedef struct crumb_writer {
+    crumb_ctx *ctx;
+    FILE *file;
+    char path[4096], temporary[4096 + 32];
+    crumb_status status; /* first failure; later writes are ignored */
+} crumb_writer;
+
+crumb_status crumb_writer_open(crumb_ctx *ctx, const char *path, crumb_writer *writer);
+void crumb_writer_bytes(crumb_writer *writer, const void *data, size_t size);
+void crumb_writer_text(crumb_writer *writer, const char *format, ...) CRUMB_PRINTF(2, 3);
+/* Flushes, fsyncs, renames over path and syncs the folder; on any failure removes the temporary and says why. */
+crumb_status crumb_writer_commit(crumb_writer *writer);
+void crumb_writer_abandon(crumb_writer *writer);
+crumb_status crumb_file_write(crumb_ctx *ctx, const char *path, const void *data, size_t size);
+/* mkdir -p */
+crumb_status crumb_folder_make(crumb_ctx *ctx, const char *path);
+bool crumb_file_exists(const char *path);
+
+#endif

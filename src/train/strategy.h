@@ -1,0 +1,67 @@
+/* The timeline and the strategies that rewrite it: one file in strategies/ and one row in strategies.inc.
+ *
+ * A run is a list of phases. A recipe starts with one; each strategy, in the recipe's order, takes the list and returns a list, so
+ * strategies compose like functions and none knows another. While a phase runs, every strategy's hooks are called in the same order. */
+#ifndef CRUMB_STRATEGY_H
+#define CRUMB_STRATEGY_H
+
+#include "quant/quantizer.h"
+#include "train/optim.h"
+
+enum { CRUMB_PHASES_MAX = 256, CRUMB_STRATEGIES_MAX = 8 };
+
+typedef struct crumb_phase {
+    char name[64];
+    crumb_quant_policy quant;      /* quantizer NULL everywhere = float */
+    crumb_optimizer_choice optimizer;
+    crumb_schedule_choice schedule;
+    int64_t epochs;
+    bool keep_optimizer;           /* go on with the slots of the phase before; else they start at zero */
+    bool reestimate;               /* recompute batch-norm statistics over one pass before the phase's first evaluation */
+    int tag;                       /* free for the strategy that made the phase (stage number, cycle number) */
+    int owner;                     /* index of that strategy in the recipe, -1: none */
+} crumb_phase;
+
+typedef struct crumb_timeline {
+    int phases;
+    crumb_phase phase[CRUMB_PHASES_MAX];
+} crumb_timeline;
+
+typedef struct crumb_trainer crumb_trainer;
+typedef struct crumb_strategy crumb_strategy;
+
+/* A strategy in a run. */
+typedef struct crumb_strategy_run {
+    const crumb_strategy *strategy;
+    int index; /* position in the recipe: its random stream and checkpoint section */
+    _Alignas(16) unsigned char params[CRUMB_TRAIN_PARAMS_MAX];
+    void *state;        /* strategy->state_size bytes, zeroed at the start, saved in checkpoints as they are */
+    int tensors;        /* named float buffers, saved in checkpoints; see crumb_strategy_tensor */
+    struct crumb_strategy_tensor { char name[192]; float *data; int64_t count; } *tensor;
+} crumb_strategy_run;
+
+struct crumb_strategy {
+    const char *name; /* "sqwa" */
+    const char *doc;
+    const char *source;
+    const crumb_param *params;
+    size_t params_size;
+    size_t state_size;
+    /* All optional. `run` is this strategy's own object. */
+    crumb_status (*rewrite)(crumb_ctx *ctx, const crumb_strategy_run *run, crumb_timeline *timeline);
+    crumb_status (*begin_phase)(crumb_strategy_run *run, crumb_trainer *trainer); /* network of the phase is built, values loaded */
+    void (*before_forward)(crumb_strategy_run *run, crumb_trainer *trainer);      /* draw masks, project weights */
+    void (*add_gradient)(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss); /* regularisers: add to gradients */
+    void (*after_step)(crumb_strategy_run *run, crumb_trainer *trainer);          /* capture */
+    crumb_status (*end_phase)(crumb_strategy_run *run, crumb_trainer *trainer);   /* rewrite weights */
+};
+
+#define CRUMB_STRATEGY(name) extern const crumb_strategy crumb_strategy_##name;
+#include "train/strategies.inc"
+#undef CRUMB_STRATEGY
+extern const crumb_strategy *const crumb_strategies[]; /* NULL-terminated */
+
+/* Buffer of a strategy by name, made (zeroed) at first use; NULL when out of memory (message set). */
+float *crumb_strategy_tensor(crumb_ctx *ctx, crumb_strategy_run *run, const char *name, int64_t count);
+
+#endif

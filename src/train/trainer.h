@@ -1,0 +1,44 @@
+/* The trainer: what a run consists of while it runs. Strategies may read and change all of it at their hooks. */
+#ifndef CRUMB_TRAINER_H
+#define CRUMB_TRAINER_H
+
+#include "graph/exec.h"
+#include "train/recipe.h"
+
+struct crumb_trainer {
+    crumb_ctx *ctx;
+    const crumb_recipe *recipe;
+    crumb_timeline *timeline;
+    int phase;          /* index into the timeline */
+    int64_t epoch;      /* within the phase */
+    int64_t step;       /* within the epoch */
+    int64_t total_epoch, total_step; /* over all phases: random streams and logs count these */
+    int64_t steps;      /* an epoch */
+    double rate;        /* learning rate of this step */
+    bool rate_minimum;  /* the schedule's cycle ends with this step */
+
+    crumb_graph *network; /* of the phase: quantized, with loss nodes behind the logits */
+    int labels, teacher_logits, loss; /* value indices in network; teacher_logits -1 without a teacher */
+    crumb_exec *exec;     /* training plan */
+    crumb_exec *eval;     /* evaluation plan */
+    crumb_graph *teacher;
+    crumb_exec *teacher_exec;
+
+    float **slot;         /* [values * slots]: optimizer buffers of each PARAM */
+    int slots;
+    int64_t optimizer_step;
+
+    crumb_dataset *train_set, *test_set;
+    crumb_feed *feed, *eval_feed;
+    int strategies;
+    crumb_strategy_run strategy[CRUMB_STRATEGIES_MAX];
+
+    double epoch_loss, epoch_extra; /* sums over the epoch's samples */
+    int64_t epoch_right, epoch_seen;
+};
+
+/* Recomputes every batch norm's running statistics as the cumulative mean over one pass of at most `images` training images (0: all). */
+crumb_status crumb_trainer_reestimate(crumb_trainer *trainer, int64_t images);
+crumb_status crumb_trainer_evaluate(crumb_trainer *trainer, crumb_evaluation *evaluation);
+
+#endif
