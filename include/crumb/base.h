@@ -21,10 +21,10 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define CRUMB_API __attribute__((visibility("default")))
-#define CRUMB_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define CRUMB_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define CRUMB_API
-#define CRUMB_PRINTF(format, first)
+#define CRUMB_PRINTF(text, first)
 #endif
 
 #define CRUMB_VERSION "0.1.0"
