@@ -32,6 +32,7 @@ typedef struct crumb_quant_state {
     bool per_channel;    /* one value an output channel (when the site is per channel), else one value */
     bool learned;        /* has a gradient (role PARAM), else STATE */
     float preset;        /* value before the first observe */
+    float decay;         /* learned: multiplies the optimizer's weight decay (0: excluded; PACT's alpha: 1) */
 } crumb_quant_state;
 
 typedef struct crumb_quantizer crumb_quantizer;
