@@ -90,7 +90,7 @@ typedef struct crumb_param {
     crumb_param_type type;
     size_t offset;         /* of the member in the owner's parameter struct */
     const char *preset;    /* default value, written as in a recipe: "0.9", "true", "cosine", "[82, 123]" */
-    double min, max;       /* inclusive range of INT, REAL and LIST elements */
+    double min, max;       /* inclusive range of INT, REAL and LIST elements; TEXT: max is the member's size, 0: CRUMB_TEXT_MAX */
     const char *choices;   /* CHOICE: words separated by '|' */
     const char *doc;       /* one line, with the unit */
 } crumb_param;

@@ -122,6 +122,16 @@ static crumb_status set_number(crumb_ctx *ctx, const crumb_param *param, void *o
     return CRUMB_OK;
 }
 
+static crumb_status set_text(crumb_ctx *ctx, const crumb_param *param, char *out, const char *text) {
+    size_t length = strlen(text), room = param->max > 0 ? (size_t)param->max : CRUMB_TEXT_MAX;
+    if (length >= room) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: %zu bytes, at most %zu", param->name, length, room - 1);
+    }
+    memset(out, 0, room);
+    memcpy(out, text, length);
+    return CRUMB_OK;
+}
+
 crumb_status crumb_param_set(crumb_ctx *ctx, const crumb_param *param, void *out, const char *text) {
     int index;
     switch (param->type) {
@@ -139,13 +149,7 @@ crumb_status crumb_param_set(crumb_ctx *ctx, const crumb_param *param, void *out
         *(int *)member(param, out) = index;
         return CRUMB_OK;
     case CRUMB_PARAM_TEXT:
-        if (strlen(text) >= CRUMB_TEXT_MAX) {
-            return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: %zu bytes, at most %d", param->name, strlen(text),
-                              CRUMB_TEXT_MAX - 1);
-        }
-        memset(member(param, out), 0, CRUMB_TEXT_MAX);
-        strcpy(member(param, out), text);
-        return CRUMB_OK;
+        return set_text(ctx, param, member(param, out), text);
     case CRUMB_PARAM_LIST:
         return set_list(ctx, param, member(param, out), text);
     case CRUMB_PARAM_INT:

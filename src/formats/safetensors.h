@@ -1,6 +1,6 @@
 /* safetensors: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}, "__metadata__": {text: text}},
- * then the data. Every length is checked before use: header within the file and below 100 MB, offsets ordered, within the data, not
- * overlapping, equal to dtype x shape. */
+ * then the data. Every length is checked before use: header within the file and below 100 MB, offsets ordered, neither gaps nor
+ * overlaps, equal to dtype x shape, ending with the file. */
 #ifndef CRUMB_SAFETENSORS_H
 #define CRUMB_SAFETENSORS_H
 
@@ -27,11 +27,17 @@ const char *crumb_safetensors_metadata(const crumb_safetensors *file, const char
 /* Converts to float (F32, F16, BF16, F64, integers); UNSUPPORTED names the dtype. */
 crumb_status crumb_safetensor_floats(crumb_ctx *ctx, const crumb_safetensor *tensor, float *out);
 
-/* Writing: add tensors and metadata (data is borrowed until commit), then commit: atomically, sorted by name, data aligned to 64. */
+const char *crumb_safetensors_path(const crumb_safetensors *file);
+
+/* Writing: add tensors and metadata (data is borrowed until commit), then commit: atomically, the widest types first, then by name. The data
+ * starts at a multiple of 64 bytes and has no gaps: other readers refuse them. */
 typedef struct crumb_safetensors_writer crumb_safetensors_writer;
 crumb_status crumb_safetensors_begin(crumb_ctx *ctx, crumb_safetensors_writer **writer);
 crumb_status crumb_safetensors_add(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
                                    const void *data);
+/* The same with memory of the writer's own, zeroed, for the caller to fill before commit. */
+crumb_status crumb_safetensors_room(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
+                                    void **data);
 crumb_status crumb_safetensors_note(crumb_safetensors_writer *writer, const char *key, const char *value);
 crumb_status crumb_safetensors_commit(crumb_safetensors_writer *writer, const char *path);
 void crumb_safetensors_drop(crumb_safetensors_writer *writer); /* frees; also after commit */

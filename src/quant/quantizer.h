@@ -132,7 +132,7 @@ void crumb_quant_call_of(const crumb_op_call *op, crumb_quant_call *call);
 typedef struct crumb_quant_choice {
     const crumb_quantizer *quantizer;
     _Alignas(16) unsigned char params[CRUMB_QUANT_PARAMS_MAX];
-    int bits;
+    int64_t bits; /* wide as an INT parameter: recipes read it through a table */
 } crumb_quant_choice;
 
 /* Sets a choice by name with preset parameters; ARGUMENT with the nearest name, or if bits are outside the row's range, or if the row

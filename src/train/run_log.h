@@ -1,0 +1,41 @@
+/* What a run leaves to read while and after it runs, in the run's folder:
+ *
+ *     recipe.yaml         the effective recipe
+ *     log.jsonl           one JSON object a line, one line an epoch; NaN is null
+ *     events.out.tfevents.*   the same numbers and weight histograms for TensorBoard
+ *     result.json         the outcome, written once at the end
+ *
+ * Lines are flushed as they are written. A checkpoint keeps crumb_run_log_position; a resumed run cuts the log there, so that an
+ * epoch that is trained again is not in it twice. */
+#ifndef CRUMB_RUN_LOG_H
+#define CRUMB_RUN_LOG_H
+
+#include "train/recipe.h"
+
+typedef struct crumb_run_log crumb_run_log;
+
+/* One line of the log. Numbers that were not measured are NaN. */
+typedef struct crumb_run_line {
+    const char *phase;
+    int64_t epoch; /* finished, over all phases, from 1; 0: before training */
+    int64_t step;  /* finished steps over all phases */
+    double loss, extra_loss, lr, train_top1;
+    double val_top1, val_top5, val_loss;
+    double seconds; /* since the start of the run, time before a resume included */
+    double images_per_second;
+} crumb_run_line;
+
+/* Makes the folder. position < 0: a new run, whose log starts empty; else a resumed one: the log is cut to `position` bytes and events from
+ * `step` (finished steps at the checkpoint) on are void. Writes recipe.yaml. */
+crumb_status crumb_run_log_open(const crumb_recipe *recipe, const char *folder, int64_t position, int64_t step,
+                                crumb_run_log **log);
+crumb_status crumb_run_log_add(crumb_run_log *log, const crumb_run_line *line);
+/* Histogram of every PARAM, for TensorBoard alone. */
+crumb_status crumb_run_log_weights(crumb_run_log *log, int64_t step, const crumb_graph *network);
+/* Bytes of the log so far, all on disk when this returns. */
+crumb_status crumb_run_log_position(crumb_run_log *log, int64_t *position);
+/* Writes result.json: every member of the result under its name; recipe and model names; NaN is null. */
+crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *result);
+void crumb_run_log_close(crumb_run_log *log);
+
+#endif
