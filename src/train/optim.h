@@ -23,10 +23,10 @@ typedef struct crumb_schedule {
     const char *doc;
     const crumb_param *params; /* each struct starts with `double warmup;` (epochs) */
     size_t params_size;
-    /* Learning rate as a multiple of the optimizer's lr, at `epoch` (fractional, from 0) of a phase of `epochs`; warm-up is applied by
-     * crumb_schedule_at. */
-    double (*at)(const void *params, double epoch, double epochs);
-    /* True if step `step` (of steps an epoch) ends a cycle (SQWA captures there); NULL: never. */
+    /* Learning rate as a multiple of the optimizer's lr, for the step that starts at `epoch` (fractional, from 0) of a phase of
+     * `epochs`; warm-up is applied by crumb_schedule_at. */
+    double (*at)(const void *params, double epoch, double epochs, double steps_per_epoch);
+    /* True if that step is the lowest of its cycle (SQWA captures there); NULL: never. */
     bool (*minimum)(const void *params, double epoch, double epochs, double steps_per_epoch);
 } crumb_schedule;
 
@@ -48,7 +48,7 @@ typedef struct crumb_schedule_choice {
     _Alignas(16) unsigned char params[CRUMB_TRAIN_PARAMS_MAX];
 } crumb_schedule_choice;
 
-/* Rate multiple with linear warm-up from 0 over the first `warmup` epochs. */
-double crumb_schedule_at(const crumb_schedule_choice *choice, double epoch, double epochs);
+/* Rate multiple for the step that starts at `epoch`: the schedule's, times a linear warm-up from 0 over the first `warmup` epochs. */
+double crumb_schedule_at(const crumb_schedule_choice *choice, double epoch, double epochs, double steps_per_epoch);
 
 #endif
