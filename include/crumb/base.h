@@ -102,6 +102,9 @@ typedef struct crumb_entry {
     const crumb_param *params;
 } crumb_entry;
 
+/* The name in names[] (count of them) nearest to `name` by edit distance, NULL if none is near: "did you mean ...?" */
+CRUMB_API const char *crumb_nearest(const char *name, const char *const *names, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

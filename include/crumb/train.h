@@ -86,6 +86,8 @@ CRUMB_API crumb_status crumb_recipe_parse(crumb_ctx *ctx, const char *name, cons
                                           const char *const *overrides, int count, crumb_lookup lookup, void *user,
                                           crumb_recipe **recipe);
 CRUMB_API void crumb_recipe_free(crumb_recipe *recipe);
+/* The recipe's `name`, by default the file's name without folder and suffix; lives as long as the recipe. */
+CRUMB_API const char *crumb_recipe_name(const crumb_recipe *recipe);
 /* The effective recipe, every key written out, as YAML; release with crumb_text_free. */
 CRUMB_API crumb_status crumb_recipe_print(const crumb_recipe *recipe, char **yaml);
 /* The phases that training will go through, one line each. */

@@ -13,7 +13,5 @@ crumb_status crumb_param_set(crumb_ctx *ctx, const crumb_param *param, void *out
 size_t crumb_param_print(const crumb_param *param, const void *from, char *text, size_t size);
 /* The word of a choice, e.g. crumb_choice_word("a|b|c", 1, buf, n) -> "b". */
 const char *crumb_choice_word(const char *choices, int index, char *word, size_t size);
-/* The name in names[] (count of them) nearest to `name` by edit distance, NULL if none is near: "did you mean ...?" */
-const char *crumb_nearest(const char *name, const char *const *names, size_t count);
 
 #endif
