@@ -1,0 +1,45 @@
+/* Sum of two tensors of one shape, or of a tensor and one value a channel. */
+#include "ops/infer.h"
+#include "ops/loops.h"
+
+static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
+    return crumb_infer_binary(ctx, &CRUMB_OP_NAME(add), params, inputs, x, plan);
+}
+
+static void forward(crumb_op_call *call) {
+    int64_t channels = crumb_shape_last(call->y.shape), rows = crumb_shape_count(call->y.shape) / channels;
+    int64_t step = crumb_binary_step(call);
+    const crumb_real *a = call->x[0].data, *b = call->x[1].data;
+    crumb_real *y = call->y.data;
+#pragma omp parallel for if (rows * channels > CRUMB_LOOP_PARALLEL)
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t c = 0; c < channels; c++) {
+            y[row * channels + c] = a[row * channels + c] + b[row * step + c];
+        }
+    }
+}
+
+static void backward(crumb_op_call *call) {
+    int64_t channels = crumb_shape_last(call->y.shape), rows = crumb_shape_count(call->y.shape) / channels;
+    if (call->dx[0] != NULL) {
+        crumb_put_all(call->dx[0], call->dy, rows * channels, call->add[0]);
+    }
+    if (call->dx[1] != NULL && crumb_binary_step(call) != 0) {
+        crumb_put_all(call->dx[1], call->dy, rows * channels, call->add[1]);
+    } else if (call->dx[1] != NULL) {
+        crumb_channel_sums(call->dx[1], call->dy, NULL, rows, channels, call->add[1]);
+    }
+}
+
+const crumb_op CRUMB_OP_NAME(add) = {
+    .name = "add",
+    .doc = "y = a + b; b may be one value a channel",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .input_names = "a b",
+    .roles = {CRUMB_DATA, CRUMB_DATA},
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .flops = crumb_flops_elementwise,
+};

@@ -1,0 +1,67 @@
+/* The parameter structs of the ops, for whoever builds a node or overrides an op. An op's table (crumb_op.params) has one row a
+ * member with its range and preset; members left out of an initialiser are 0, which is not always the preset. */
+#ifndef CRUMB_OPS_PARAMS_H
+#define CRUMB_OPS_PARAMS_H
+
+#include "crumb/base.h"
+
+/* y[i] looks at x[i * stride - padding + k * dilation], k < kernel, zeros outside; the same for height and width. The kernel's
+ * size is the weight's. Input and output channels are split into `groups` equal parts that do not see each other. */
+typedef struct crumb_conv2d_params {
+    int64_t stride, padding, dilation, groups;
+} crumb_conv2d_params;
+
+/* max_pool, average_pool: square windows; padding < kernel. count_include_pad (average_pool only): true divides by
+ * kernel * kernel everywhere, false by the number of pixels inside the image. */
+typedef struct crumb_pool_params {
+    int64_t kernel, stride, padding;
+    bool count_include_pad;
+} crumb_pool_params;
+
+/* running = (1 - momentum) * running + momentum * batch. A momentum of 0 or less takes 1 / num_batches_tracked instead, which
+ * makes `running` the plain mean over all batches since num_batches_tracked was 0 (PyTorch's momentum=None). */
+typedef struct crumb_batch_norm_params {
+    double eps, momentum;
+} crumb_batch_norm_params;
+
+typedef struct crumb_clip_params {
+    double min, max;
+} crumb_clip_params;
+
+typedef struct crumb_dropout_params {
+    double p; /* probability of a zero */
+} crumb_dropout_params;
+
+/* Negative axes count from the last one, -1. */
+typedef struct crumb_concat_params {
+    int64_t axis;
+} crumb_concat_params;
+
+/* Values added before and after each axis; axes past a list's end get none. {.before = {4, {0, 1, 1, 0}}, .after = ...} */
+typedef struct crumb_pad_params {
+    crumb_list before, after;
+    double value;
+} crumb_pad_params;
+
+/* x[start : stop : step] of each axis; axes past a list's end are taken whole. start < 0 and stop <= 0 count from the end (stop
+ * 0 is the end); a stop behind the end is the end. step >= 1. */
+typedef struct crumb_slice_params {
+    crumb_list start, stop, step;
+} crumb_slice_params;
+
+/* 0 keeps the dimension of that axis (the batch), one -1 takes what is left. */
+typedef struct crumb_reshape_params {
+    crumb_list shape;
+} crumb_reshape_params;
+
+/* The target is (1 - label_smoothing) * one-hot + label_smoothing / classes. */
+typedef struct crumb_softmax_cross_entropy_params {
+    double label_smoothing;
+} crumb_softmax_cross_entropy_params;
+
+/* weight of the soft targets at this temperature, 1 - weight of the labels. */
+typedef struct crumb_distillation_params {
+    double temperature, weight, label_smoothing;
+} crumb_distillation_params;
+
+#endif

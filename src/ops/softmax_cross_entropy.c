@@ -1,0 +1,67 @@
+/* Softmax and cross-entropy in one, with label smoothing (Szegedy et al. 2016, section 7), as PyTorch defines it:
+ *
+ *     loss = -mean over rows of sum_j t[j] log p[j],   p = softmax(logits),   t = (1 - s) one-hot + s / classes,
+ *     dlogits = (p - t) / rows. */
+#include "ops/infer.h"
+#include "ops/loss.h"
+
+static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
+    return crumb_infer_loss(ctx, &CRUMB_OP_NAME(softmax_cross_entropy), params, inputs, x, plan);
+}
+
+static void forward(crumb_op_call *call) {
+    const crumb_softmax_cross_entropy_params *p = call->params;
+    const crumb_real *logits = call->x[0].data, *label = call->x[1].data;
+    int64_t rows = crumb_loss_rows(&call->x[1]), classes = call->x[0].shape.dim[1];
+    double sum = 0;
+    for (int64_t n = 0; n < call->x[0].shape.dim[0]; n++) {
+        if (label[n] >= 0) {
+            sum += crumb_cross_entropy(logits + n * classes, label[n], classes, p->label_smoothing);
+        }
+    }
+    *(crumb_real *)call->y.data = (crumb_real)(rows > 0 ? sum / (double)rows : 0);
+}
+
+static void backward(crumb_op_call *call) {
+    const crumb_softmax_cross_entropy_params *p = call->params;
+    const crumb_real *logits = call->x[0].data, *label = call->x[1].data;
+    crumb_real *dx = call->dx[0];
+    int64_t rows = crumb_loss_rows(&call->x[1]), classes = call->x[0].shape.dim[1];
+    double dy = (double)*(const crumb_real *)call->dy / (double)rows; /* used only where a row counts */
+    for (int64_t n = 0; dx != NULL && n < call->x[0].shape.dim[0]; n++) {
+        const crumb_real *z = logits + n * classes;
+        double log_sum = crumb_log_sum_exp(z, classes, 1);
+        for (int64_t j = 0; j < classes; j++) {
+            double target = crumb_smooth_target(label[n], j, classes, p->label_smoothing);
+            double gradient = label[n] >= 0 ? dy * (exp((double)z[j] - log_sum) - target) : 0;
+            crumb_put(dx + n * classes + j, (crumb_real)gradient, call->add[0]);
+        }
+    }
+}
+
+static double flops(const void *params, int inputs, const crumb_shape *x, crumb_shape y) {
+    (void)y;
+    return 4 * crumb_flops_elementwise(params, inputs, x, x[0]); /* subtract, exp, sum, target */
+}
+
+static const crumb_param table[] = {
+    {"label_smoothing", CRUMB_PARAM_REAL, offsetof(crumb_softmax_cross_entropy_params, label_smoothing), "0", 0, 1, NULL,
+     "share of the target that is spread evenly over the classes"},
+    {0},
+};
+
+const crumb_op CRUMB_OP_NAME(softmax_cross_entropy) = {
+    .name = "softmax_cross_entropy",
+    .doc = "y = -mean_n sum_j t[n,j] log softmax(logits[n])[j], rows with a negative label left out",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .input_names = "logits labels",
+    .roles = {CRUMB_DATA, CRUMB_LABEL},
+    .params = table,
+    .params_size = sizeof(crumb_softmax_cross_entropy_params),
+    .uses = CRUMB_USES_X0 | CRUMB_USES_X1,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .flops = flops,
+};

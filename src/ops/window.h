@@ -1,0 +1,37 @@
+/* Windows of the pooling ops. */
+#ifndef CRUMB_OPS_WINDOW_H
+#define CRUMB_OPS_WINDOW_H
+
+#include "ops/op.h"
+#include "ops/params.h"
+
+/* The part of one output pixel's window that lies in the image: kernel rows top <= k < bottom, columns left <= l < right. */
+typedef struct crumb_window {
+    int64_t top, bottom, left, right;
+    int64_t origin, w, c; /* element index of kernel position (0, 0), may be outside; width and channels of the input */
+} crumb_window;
+
+static inline int64_t crumb_window_pixels(const crumb_op_call *call) {
+    return call->y.shape.dim[0] * call->y.shape.dim[1] * call->y.shape.dim[2];
+}
+
+/* Of the pixel-th output pixel, counted through images, rows and columns. */
+static inline crumb_window crumb_window_of(const crumb_op_call *call, const crumb_pool_params *p, int64_t pixel) {
+    const int64_t *in = call->x[0].shape.dim, *out = call->y.shape.dim;
+    int64_t row = pixel / out[2] % out[1] * p->stride - p->padding, column = pixel % out[2] * p->stride - p->padding;
+    int64_t n = pixel / out[2] / out[1];
+    return (crumb_window){.top = row < 0 ? -row : 0,
+                          .bottom = row + p->kernel > in[1] ? in[1] - row : p->kernel,
+                          .left = column < 0 ? -column : 0,
+                          .right = column + p->kernel > in[2] ? in[2] - column : p->kernel,
+                          .origin = ((n * in[1] + row) * in[2] + column) * in[3],
+                          .w = in[2],
+                          .c = in[3]};
+}
+
+/* Element index of channel 0 under kernel position (k, l). */
+static inline int64_t crumb_window_at(const crumb_window *w, int64_t k, int64_t l) {
+    return w->origin + (k * w->w + l) * w->c;
+}
+
+#endif
