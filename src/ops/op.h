@@ -10,6 +10,7 @@
  * - backward reads dy and writes dx[i] for each i whose dx[i] is not NULL: overwriting when add[i] is false, adding when it
  *   is true (a value with several consumers). Nothing is zeroed beforehand.
  * - `saved` lives from forward to backward of the same step; `scratch` only during one call.
+ *   Both are given whenever the plan asks for them, but `saved` may be NULL in a forward with training = false that no backward follows.
  * - forward with training = false neither updates STATE nor draws random numbers.
  */
 #ifndef CRUMB_OP_H
