@@ -16,7 +16,9 @@
 
 enum { CRUMB_QUANT_STATE_MAX = 4, CRUMB_QUANT_PARAMS_MAX = 128 };
 
-enum { /* properties a row declares; tests/quant checks each */
+/* Properties a row declares; tests/quant checks each. ODD, IDEMPOTENT and SCALES speak of weights where the row does weights,
+ * and hold up to the rounding of float. */
+enum {
     CRUMB_QUANT_WEIGHT = 1 << 0,     /* can quantize weights */
     CRUMB_QUANT_ACTIVATION = 1 << 1, /* can quantize activations */
     CRUMB_QUANT_ODD = 1 << 2,        /* Q(-x) = -Q(x) where x is not on a decision boundary */
@@ -29,7 +31,7 @@ enum { /* properties a row declares; tests/quant checks each */
 /* One tensor of a quantizer's state. */
 typedef struct crumb_quant_state {
     const char *name;    /* "step"; in checkpoints "<layer>.<weight|input>_quant.step" */
-    bool per_channel;    /* one value an output channel (when the site is per channel), else one value */
+    bool per_channel;    /* a weight has one value an output channel (equal ones when its rule is per tensor); else one value */
     bool learned;        /* has a gradient (role PARAM), else STATE */
     float preset;        /* value before the first observe */
     float decay;         /* learned: multiplies the optimizer's weight decay (0: excluded; PACT's alpha: 1) */
@@ -45,7 +47,7 @@ typedef struct crumb_quant {
     bool weight;          /* else activation */
     int64_t channels;     /* output channels of a weight, last dimension of an activation */
     /* Stochastic quantization (SQ): 1 = quantize, 0 = pass x through. One byte an output channel, or one an element when
-     * mask_elements; NULL = quantize everything. Borrowed; set between steps by a strategy. */
+     * mask_elements; NULL = quantize everything. Weights only. Borrowed; set between steps by a strategy. */
     const uint8_t *mask;
     bool mask_elements;
 } crumb_quant;
@@ -53,7 +55,8 @@ typedef struct crumb_quant {
 /* One call on one site. */
 typedef struct crumb_quant_call {
     const crumb_quant *site;
-    int64_t count;
+    crumb_shape shape;                      /* of x */
+    int64_t count;                          /* elements of x */
     const float *x;
     float *y;                               /* fake */
     float *state[CRUMB_QUANT_STATE_MAX];    /* in the order of quantizer->state */
@@ -122,10 +125,18 @@ struct crumb_quantizer {
 extern const crumb_quantizer *const crumb_quantizers[]; /* NULL-terminated, from quantizers.inc */
 const crumb_quantizer *crumb_quantizer_find(const char *name);
 
-/* The op of every site: forward = observe, fake, mask; backward = grad, mask. Params: crumb_quant. */
+/* Values of the k-th state tensor of a site. */
+static inline int64_t crumb_quant_state_count(const crumb_quant *site, int k) {
+    return site->weight && site->quantizer->state[k].per_channel ? site->channels : 1;
+}
+
+/* The op of every site: forward = observe, fake, mask; backward = grad, mask. Params: crumb_quant. Inputs: x, then the states in
+ * the order of quantizer->state. The op's roles call every state PARAM; whether a state is learned, its row says. A masked
+ * element passes its gradient on and has no part in the gradient of the states. */
 extern const crumb_op crumb_op_quantize;
 
-/* Prepares *call from an op call of a quantize node (used by crumb_op_quantize, backends, the packer). */
+/* Prepares *call from an op call of a quantize node (used by crumb_op_quantize, backends, the packer). Of the op call it reads
+ * params, inputs, x, y.data, training, rng, dy, dx and add. */
 void crumb_quant_call_of(const crumb_op_call *op, crumb_quant_call *call);
 
 /* What to quantize with: a row, its parameters, the bits. quantizer NULL = leave in float. */
