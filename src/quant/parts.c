@@ -1,0 +1,99 @@
+/* Statistics, straight-through gradient and binary values that quantizers share. */
+#include "quant/parts.h"
+
+#include <math.h>
+#include <string.h>
+
+static double sum_abs(const float *x, int64_t count) {
+    double lane[CRUMB_LANES] = {0};
+    int64_t i = 0;
+    for (; i + CRUMB_LANES <= count; i += CRUMB_LANES) {
+        for (int j = 0; j < CRUMB_LANES; j++) {
+            lane[j] += (double)fabsf(x[i + j]);
+        }
+    }
+    double sum = 0;
+    for (int j = 0; j < CRUMB_LANES; j++) {
+        sum += lane[j];
+    }
+    for (; i < count; i++) {
+        sum += (double)fabsf(x[i]);
+    }
+    return sum;
+}
+
+float crumb_mean_abs(const float *x, int64_t count) {
+    double part[CRUMB_PARTS] = {0}, sum = 0;
+    int64_t size = crumb_part_size(count), parts = (count + size - 1) / size;
+#pragma omp parallel for schedule(static) if (count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t p = 0; p < parts; p++) {
+        part[p] = sum_abs(x + p * size, p + 1 < parts ? size : count - p * size);
+    }
+    for (int64_t p = 0; p < parts; p++) {
+        sum += part[p];
+    }
+    return (float)(sum / (double)count);
+}
+
+float crumb_max_abs(const float *x, int64_t count) {
+    float max = 0.0f;
+    int nans = 0;
+#pragma omp parallel for simd schedule(static) reduction(max : max) reduction(| : nans) if (count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t i = 0; i < count; i++) {
+        float a = fabsf(x[i]);
+        max = a > max ? a : max;
+        nans |= a != a;
+    }
+    return nans ? NAN : max;
+}
+
+void crumb_statistic_fill(const crumb_quant_call *call, bool per_channel, float *values, crumb_statistic of) {
+    int64_t channels = call->site->channels, size = call->count / channels;
+    float common = per_channel ? 0.0f : of(call, call->x, call->count);
+#pragma omp parallel for schedule(static) if (per_channel && call->count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t o = 0; o < channels; o++) {
+        values[o] = per_channel ? of(call, call->x + o * size, size) : common;
+    }
+}
+
+float crumb_statistic_mean_abs(const crumb_quant_call *call, const float *x, int64_t count) {
+    (void)call;
+    return crumb_mean_abs(x, count);
+}
+
+void crumb_straight_through(const crumb_quant_call *call, float limit, float gain) {
+    const float *x = call->x, *dy = call->dy;
+    float *dx = call->dx;
+    if (dx == NULL) {
+        return;
+    }
+    bool add = call->add;
+#pragma omp parallel for simd schedule(static) if (call->count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t i = 0; i < call->count; i++) {
+        float g = gain * dy[i], value = fabsf(x[i]) <= limit ? g : 0.0f;
+        dx[i] = add ? dx[i] + value : value;
+    }
+}
+
+void crumb_binary_fake(const crumb_quant_call *call, const float *alpha, bool per_channel) {
+    int64_t groups = per_channel ? call->site->channels : 1, size = call->count / groups;
+    for (int64_t g = 0; g < groups; g++) {
+        const float *x = call->x + g * size;
+        float *y = call->y + g * size;
+        float value = alpha[g];
+        for (int64_t i = 0; i < size; i++) {
+            y[i] = x[i] >= 0.0f ? value : -value;
+        }
+    }
+}
+
+void crumb_binary_encode(const crumb_quant_call *call, const float *alpha, bool per_channel, crumb_codes *codes) {
+    for (int64_t i = 0; i < call->count; i++) {
+        codes->code[i] = call->x[i] >= 0.0f ? 1 : -1;
+    }
+    codes->groups = per_channel ? call->site->channels : 1;
+    memcpy(codes->scale, alpha, (size_t)codes->groups * sizeof(float));
+    codes->levels = 2;
+    codes->multiply = 2;
+    codes->offset = -1;
+}
