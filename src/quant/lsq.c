@@ -1,0 +1,64 @@
+/* LSQ: learned step size quantization (Esser et al., arXiv 1902.08153, eq. 1-3 and 5).
+ *
+ *     Q(v) = s * round(clip(v / s, -Qn, Qp)),   weights Qn = 2^(b-1), Qp = 2^(b-1) - 1;   activations Qn = 0, Qp = 2^b - 1
+ *     dQ/dv = 1 inside, 0 outside;   dQ/ds = round(v/s) - v/s inside, -Qn below, Qp above
+ *     dL/ds is multiplied by 1 / sqrt(N Qp);   s starts at 2 mean|v| / sqrt(Qp)
+ *
+ * N is the number of weights, or of features of one sample as the paper has it (many programs count the whole batch, which
+ * makes the step of activations learn sqrt(batch) times slower). A weight starts from its first values, an activation from its
+ * first training batch; a batch of zeros says nothing and is passed over. */
+#include "quant/parts.h"
+#include "quant/uniform.h"
+
+#include <math.h>
+
+enum { STEP, READY };
+
+/* The optimizer may push a step to zero or below; from here its gradient brings it back. */
+static const float LEAST_STEP = 1e-8f;
+
+static float top_code(const crumb_quant *site) {
+    return (float)((1 << (site->weight ? site->bits - 1 : site->bits)) - 1);
+}
+
+static int levels(const crumb_quant *site) {
+    return 1 << site->bits;
+}
+
+static void observe(const crumb_quant_call *call) {
+    if (call->state[READY][0] != 0.0f) {
+        return;
+    }
+    float mean = crumb_mean_abs(call->x, call->count);
+    if (mean > 0.0f && isfinite(mean)) {
+        call->state[STEP][0] = 2.0f * mean / sqrtf(top_code(call->site));
+        call->state[READY][0] = 1.0f;
+    }
+}
+
+static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
+    const crumb_quant *site = call->site;
+    float step = call->state[STEP][0], top = top_code(site);
+    int64_t samples = site->weight || call->shape.rank == 0 ? 1 : call->shape.dim[0];
+    *u = crumb_uniform_make(step < LEAST_STEP ? LEAST_STEP : step, site->weight ? -top - 1.0f : 0.0f, top);
+    u->grad_scale = 1.0f / sqrtf((float)(call->count / samples) * top);
+    u->grad_inside = 1.0f;
+    u->learned = STEP;
+    return true;
+}
+
+const crumb_quantizer crumb_quantizer_lsq = {
+    .name = "lsq",
+    .doc = "learned step size: s * round(clip(x / s)), s trained with the network",
+    .source = "Esser et al., Learned Step Size Quantization, arXiv 1902.08153, eq. 1-3, 5",
+    .flags = CRUMB_QUANT_WEIGHT | CRUMB_QUANT_ACTIVATION | CRUMB_QUANT_IDEMPOTENT,
+    .min_bits = 2,
+    .max_bits = 8,
+    .state = (const crumb_quant_state[]){{.name = "step", .learned = true, .preset = 1.0f}, {.name = "ready"}, {0}},
+    .levels = levels,
+    .observe = observe,
+    .fake = crumb_uniform_call_fake,
+    .grad = crumb_uniform_call_grad,
+    .encode = crumb_uniform_call_encode,
+    .uniform = uniform,
+};

@@ -1,0 +1,162 @@
+/* Min-max quantization, the usual way to 8 bits (Jacob et al., arXiv 1712.05877, eq. 1 and section 3).
+ *
+ *     weights:      symmetric, step = max|w| / Q per tensor or output channel, codes -Q .. Q, Q = 2^(b-1) - 1;  dQ/dw = 1
+ *     activations:  codes 0 .. 2^b - 1 less a zero point z, range [low, high] a running mean of each training batch's minimum
+ * and maximum, widened to hold 0;  step = (high - low) / (2^b - 1),  z = round(-low / step); gradient 1 inside the range, 0
+ * outside
+ *
+ * z is a whole number, so it folds into the codes: value = step * code with code in -z .. 2^b - 1 - z, and 0 is exact. */
+#include "quant/parts.h"
+#include "quant/uniform.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct minmax_params {
+    int per;         /* 0 tensor, 1 channel */
+    double momentum; /* of a new batch in the running range */
+} minmax_params;
+
+enum { LOW, HIGH, READY }; /* a weight's range is LOW = -HIGH */
+
+static const minmax_params *params_of(const crumb_quant *site) {
+    return (const minmax_params *)site->params;
+}
+
+static bool per_channel(const crumb_quant *site) {
+    return params_of(site)->per == 1;
+}
+
+static int levels(const crumb_quant *site) {
+    return site->weight ? (1 << site->bits) - 1 : 1 << site->bits;
+}
+
+static float largest(const crumb_quant_call *call, const float *x, int64_t count) {
+    (void)call;
+    return crumb_max_abs(x, count);
+}
+
+static void observe_weight(const crumb_quant_call *call) {
+    crumb_statistic_fill(call, per_channel(call->site), call->state[HIGH], largest);
+    for (int64_t o = 0; o < call->site->channels; o++) {
+        call->state[LOW][o] = -call->state[HIGH][o];
+    }
+}
+
+static void observe_activation(const crumb_quant_call *call) {
+    const float *x = call->x;
+    float low = 0.0f, high = 0.0f;
+#pragma omp parallel for simd schedule(static) reduction(min                                                                   \
+                                                         : low) reduction(max                                                  \
+                                                                          : high) if (call->count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t i = 0; i < call->count; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float keep = call->state[READY][0] != 0.0f ? 1.0f - (float)params_of(call->site)->momentum : 0.0f;
+    call->state[LOW][0] = keep * call->state[LOW][0] + (1.0f - keep) * low;
+    call->state[HIGH][0] = keep * call->state[HIGH][0] + (1.0f - keep) * high;
+    call->state[READY][0] = 1.0f;
+}
+
+static void observe(const crumb_quant_call *call) {
+    if (call->site->weight) {
+        observe_weight(call);
+    } else {
+        observe_activation(call);
+    }
+}
+
+static crumb_uniform weight_form(const crumb_quant_call *call, int64_t channel) {
+    float top = (float)((levels(call->site) - 1) / 2);
+    return crumb_uniform_make(call->state[HIGH][channel] / top, -top, top);
+}
+
+static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
+    if (call->site->weight) {
+        return false; /* the gradient passes everywhere */
+    }
+    float top = (float)(levels(call->site) - 1), low = call->state[LOW][0], high = call->state[HIGH][0];
+    float step = (high - low) / top, zero = -low * crumb_step_inverse(step);
+    zero = zero > 0.0f ? zero : 0.0f;
+    zero = crumb_round(zero < top ? zero : top);
+    *u = crumb_uniform_make(step, -zero, top - zero);
+    return true;
+}
+
+static void fake(const crumb_quant_call *call) {
+    if (!call->site->weight) {
+        crumb_uniform_call_fake(call);
+        return;
+    }
+    int64_t groups = per_channel(call->site) ? call->site->channels : 1, size = call->count / groups;
+    for (int64_t g = 0; g < groups; g++) {
+        crumb_uniform form = weight_form(call, g);
+        crumb_uniform_fake(&form, call->x + g * size, call->y + g * size, size);
+    }
+}
+
+static void grad(const crumb_quant_call *call) {
+    if (call->site->weight) {
+        crumb_straight_through(call, INFINITY, 1.0f);
+    } else {
+        crumb_uniform_call_grad(call);
+    }
+}
+
+static void encode(const crumb_quant_call *call, crumb_codes *codes) {
+    if (!call->site->weight) {
+        crumb_uniform_call_encode(call, codes);
+        return;
+    }
+    codes->groups = per_channel(call->site) ? call->site->channels : 1;
+    codes->levels = levels(call->site);
+    codes->multiply = 1;
+    codes->offset = -(codes->levels - 1) / 2;
+    int64_t size = call->count / codes->groups;
+    for (int64_t g = 0; g < codes->groups; g++) {
+        crumb_uniform form = weight_form(call, g);
+        crumb_uniform_encode(&form, call->x + g * size, codes->code + g * size, size);
+        codes->scale[g] = form.step;
+    }
+}
+
+const crumb_quantizer crumb_quantizer_minmax = {
+    .name = "minmax",
+    .doc = "weights: max|w| symmetric; activations: running minimum and maximum with an integer zero point",
+    .source = "Jacob et al., arXiv 1712.05877, eq. 1 and section 3",
+    .flags = CRUMB_QUANT_WEIGHT | CRUMB_QUANT_ACTIVATION | CRUMB_QUANT_ODD | CRUMB_QUANT_IDEMPOTENT | CRUMB_QUANT_SCALES,
+    .min_bits = 2,
+    .max_bits = 8,
+    .params =
+        (const crumb_param[]){
+            {.name = "per",
+             .type = CRUMB_PARAM_CHOICE,
+             .offset = offsetof(minmax_params, per),
+             .preset = "tensor",
+             .choices = "tensor|channel",
+             .doc = "weights: one step for the tensor or one an output channel"},
+            {.name = "momentum",
+             .type = CRUMB_PARAM_REAL,
+             .offset = offsetof(minmax_params, momentum),
+             .preset = "0.1",
+             .min = 0.0,
+             .max = 1.0,
+             .doc = "activations: share of a new batch in the running range"},
+            {0},
+        },
+    .params_size = sizeof(minmax_params),
+    .state =
+        (const crumb_quant_state[]){
+            {.name = "low", .per_channel = true},
+            {.name = "high", .per_channel = true, .preset = 1.0f},
+            {.name = "ready"},
+            {0},
+        },
+    .levels = levels,
+    .observe = observe,
+    .fake = fake,
+    .grad = grad,
+    .encode = encode,
+    .uniform = uniform,
+};
