@@ -88,21 +88,27 @@ uint32_t crumb_cpu(const crumb_ctx *ctx) {
 }
 
 /* A block is over-allocated by ALIGNMENT; the word before the aligned address holds the address the allocator gave. */
-void *crumb_alloc(crumb_ctx *ctx, size_t count, size_t size) {
+void *crumb_alloc_quiet(crumb_ctx *ctx, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2) {
-        crumb_fail(ctx, CRUMB_ERROR_MEMORY, "%zu elements of %zu bytes do not fit in memory", count, size);
         return NULL;
     }
     char *block = ctx->settings.alloc(ctx->settings.allocator_user, bytes + ALIGNMENT + sizeof(void *));
     if (block == NULL) {
-        crumb_fail(ctx, CRUMB_ERROR_MEMORY, "out of memory: %zu bytes refused", bytes);
         return NULL;
     }
     uintptr_t aligned = ((uintptr_t)block + sizeof(void *) + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
     ((void **)aligned)[-1] = block;
     memset((void *)aligned, 0, bytes);
     return (void *)aligned;
+}
+
+void *crumb_alloc(crumb_ctx *ctx, size_t count, size_t size) {
+    void *block = crumb_alloc_quiet(ctx, count, size);
+    if (block == NULL) {
+        crumb_fail(ctx, CRUMB_ERROR_MEMORY, "out of memory: %zu x %zu bytes refused", count, size);
+    }
+    return block;
 }
 
 void *crumb_resize(crumb_ctx *ctx, void *block, size_t old_count, size_t count, size_t size) {

@@ -9,6 +9,8 @@
 /* Allocation. Sizes are count * size with the multiplication checked; zeroed; NULL sets the message. Buffers are aligned
  * to 64 bytes (a cache line, an AVX-512 register), so tensors can use aligned loads. */
 void *crumb_alloc(crumb_ctx *ctx, size_t count, size_t size);
+/* The same from any thread: leaves the message alone. */
+void *crumb_alloc_quiet(crumb_ctx *ctx, size_t count, size_t size);
 void *crumb_resize(crumb_ctx *ctx, void *block, size_t old_count, size_t count, size_t size); /* new part is zeroed */
 void crumb_free(crumb_ctx *ctx, void *block);
 char *crumb_copy_text(crumb_ctx *ctx, const char *text);
