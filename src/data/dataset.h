@@ -25,6 +25,7 @@ struct crumb_dataset {
     /* Thread-safe. On failure writes the reason into message (size bytes): worker threads must not touch the context. */
     crumb_status (*read)(const crumb_dataset *dataset, int64_t index, crumb_sample *sample, char *message, size_t size);
     void (*done)(const crumb_dataset *dataset, crumb_sample *sample); /* NULL: nothing to free */
+    int (*label)(const crumb_dataset *dataset, int64_t index);        /* class of a sample, without decoding it */
     void (*close)(crumb_dataset *dataset); /* frees state */
 };
 
