@@ -1,7 +1,7 @@
 /* Data sets and the batches made from them.
  *
- * A loader is one file in src/data/ and one row in loaders.inc. It opens a set and answers `read` for any index from any thread.
- * Sets that fit (IDX, CIFAR, SVHN, digits) are kept as bytes in memory; folders decode on demand. */
+ * A loader is one file in src/data/ and one row in loaders.inc. It opens a set and answers `read` for any index from any
+ * thread. Sets that fit (IDX, CIFAR, SVHN, digits) are kept as bytes in memory; folders decode on demand. */
 #ifndef CRUMB_DATASET_H
 #define CRUMB_DATASET_H
 
@@ -26,7 +26,7 @@ struct crumb_dataset {
     crumb_status (*read)(const crumb_dataset *dataset, int64_t index, crumb_sample *sample, char *message, size_t size);
     void (*done)(const crumb_dataset *dataset, crumb_sample *sample); /* NULL: nothing to free */
     int (*label)(const crumb_dataset *dataset, int64_t index);        /* class of a sample, without decoding it */
-    void (*close)(crumb_dataset *dataset); /* frees state */
+    void (*close)(crumb_dataset *dataset);                            /* frees state */
 };
 
 typedef struct crumb_loader {
@@ -43,8 +43,8 @@ typedef struct crumb_loader {
 #undef CRUMB_LOADER
 extern const crumb_loader *const crumb_loaders[]; /* NULL-terminated */
 
-/* ---- Augmentation: one file in src/data/augment/ and one row in augments.inc. Works on 8-bit HWC images, before normalisation, except
- * `after` rows (random erasing in PyTorch's order), which work on the normalised floats. */
+/* ---- Augmentation: one file in src/data/augment/ and one row in augments.inc. Works on 8-bit HWC images, before
+ * normalisation, except `after` rows (random erasing in PyTorch's order), which work on the normalised floats. */
 typedef struct crumb_image {
     uint8_t *pixels; /* room for room bytes */
     int64_t height, width, channels;
@@ -58,7 +58,8 @@ typedef struct crumb_augment {
     const crumb_param *params;
     size_t params_size;
     bool random; /* false: also applied in evaluation (resize, center-crop) */
-    /* Size of the result for an input of this size (for planning; 0 x 0 in = unknown size, allowed where the output size is fixed). */
+    /* Size of the result for an input of this size (for planning; 0 x 0 in = unknown size, allowed where the output size is
+     * fixed). NULL: unchanged. */
     void (*shape)(const void *params, int64_t *height, int64_t *width);
     /* Reads `from`, writes `to` (distinct buffers, to->pixels large enough by `shape`). Either of the two is NULL. */
     void (*bytes)(const void *params, const crumb_image *from, crumb_image *to, crumb_rng *rng);
@@ -90,19 +91,20 @@ typedef struct crumb_feed_options {
     float mean[4], deviation[4];
     int augments;
     crumb_augment_choice augment[CRUMB_AUGMENTS_MAX];
-    int workers;          /* background threads; 0: batches are made in crumb_feed_next */
-    int ahead;            /* batches in flight, at least 2; 0: 4 */
+    int workers; /* background threads; 0: batches are made in crumb_feed_next */
+    int ahead;   /* batches in flight, at least 2; 0: 4 */
 } crumb_feed_options;
 
-/* Shape of one image as the feed delivers it: [height, width, channels]. SHAPE if images differ in size and nothing resizes them. */
+/* Shape of one image as the feed delivers it: [height, width, channels]. SHAPE if images differ in size and nothing resizes
+ * them. */
 crumb_status crumb_feed_create(crumb_dataset *dataset, const crumb_feed_options *options, crumb_feed **feed);
 void crumb_feed_destroy(crumb_feed *feed);
 crumb_shape crumb_feed_image(const crumb_feed *feed);
 int64_t crumb_feed_steps(const crumb_feed *feed); /* batches an epoch */
 /* Starts delivering from this epoch and batch index. */
 void crumb_feed_seek(crumb_feed *feed, int64_t epoch, int64_t step);
-/* Copies nothing: *images [batch, H, W, C] and *labels [batch] (class as float) stay valid until the next call. *valid is the number of
- * real samples. After the last batch of an epoch goes on with the next epoch. Errors name file or index. */
+/* Copies nothing: *images [batch, H, W, C] and *labels [batch] (class as float) stay valid until the next call. *valid is the
+ * number of real samples. After the last batch of an epoch goes on with the next epoch. Errors name file or index. */
 crumb_status crumb_feed_next(crumb_feed *feed, const float **images, const float **labels, int64_t *valid);
 
 #endif
