@@ -84,6 +84,7 @@ static crumb_status set_list(crumb_ctx *ctx, const crumb_param *param, crumb_lis
     const char *at = text + 1, *end = text + length - 1;
     while (at < end && strspn(at, " ") < (size_t)(end - at)) {
         char item[64];
+        at += strspn(at, " ");
         size_t width = strcspn(at, ",]");
         snprintf(item, sizeof(item), "%.*s", (int)(width < sizeof(item) ? width : sizeof(item) - 1), at);
         double value;
