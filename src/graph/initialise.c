@@ -49,7 +49,7 @@ static void initialise_input(crumb_graph *graph, const crumb_node *node, int inp
         draw_uniform(value, rng, 1.0f / sqrtf(fan_in));
     } else if (node->op == &crumb_op_batch_norm) {
         fill(value, input == 1 ? 1.0f : 0.0f);
-    } else if (node->op == &crumb_op_prelu) {
+    } else if (strcmp(node->op->name, "prelu") == 0) {
         fill(value, 0.25f);
     }
 }
