@@ -75,6 +75,8 @@ crumb_status crumb_graph_average_pool(crumb_graph *graph, const char *name, int 
 crumb_status crumb_graph_global_average_pool(crumb_graph *graph, const char *name, int x, int *y); /* [N,H,W,C] -> [N,C] */
 crumb_status crumb_graph_flatten(crumb_graph *graph, const char *name, int x, int *y); /* PyTorch's C,H,W order: see layers.c */
 crumb_status crumb_graph_dropout(crumb_graph *graph, const char *name, int x, double p, int *y);
+crumb_status crumb_graph_subsample(crumb_graph *graph, const char *name, int x, int64_t step, int *y); /* x[:, ::step, ::step] */
+crumb_status crumb_graph_pad_channels(crumb_graph *graph, const char *name, int x, int64_t before, int64_t after, int *y);
 
 /* Kaiming-normal (fan out) conv weights, PyTorch's uniform linear weights and biases, batch norm 1/0, from (seed, name). */
 void crumb_graph_initialise(crumb_graph *graph, uint64_t seed);
@@ -106,7 +108,7 @@ typedef struct crumb_model {
     crumb_status (*build)(crumb_graph *graph, const void *params, int x, int64_t classes, int *logits);
 } crumb_model;
 
-enum { CRUMB_MODEL_PARAMS_MAX = 128 };
+enum { CRUMB_MODEL_PARAMS_MAX = 512 }; /* an mlp has a list of sizes */
 #define CRUMB_MODEL(name) extern const crumb_model crumb_model_##name;
 #include "graph/models.inc"
 #undef CRUMB_MODEL
