@@ -5,8 +5,8 @@
  *   batch_norm  <name>.weight, <name>.bias (if affine), <name>.running_mean, <name>.running_var, <name>.num_batches_tracked
  *
  * Weights decay; biases and batch norm are excluded from weight decay. Values of parameters are 0 until
- * crumb_graph_initialise. Flatten reads the image in PyTorch's order C,H,W, so that the columns of a linear layer behind it mean
- * the same in both programs. */
+ * crumb_graph_initialise. Flatten reads the image in PyTorch's order C,H,W, so that the columns of a linear layer behind it
+ * mean the same in both programs. */
 #include "graph/graph.h"
 
 #include "base/param.h"
@@ -64,7 +64,8 @@ crumb_status crumb_graph_conv2d(crumb_graph *graph, const char *name, int x, cru
                                   .dilation = conv.dilation != 0 ? conv.dilation : 1,
                                   .groups = conv.groups != 0 ? conv.groups : 1};
     int64_t channels = crumb_shape_last(shape);
-    if (conv.out < 1 || conv.kernel < 1 || params.groups < 1 || channels % params.groups != 0 || conv.out % params.groups != 0) {
+    if (conv.out < 1 || conv.kernel < 1 || params.groups < 1 || channels % params.groups != 0 ||
+        conv.out % params.groups != 0) {
         return crumb_fail(graph->ctx, CRUMB_ERROR_SHAPE, "%s: %lld filters of %lldx%lld on %lld channels in %lld groups", name,
                           (long long)conv.out, (long long)conv.kernel, (long long)conv.kernel, (long long)channels,
                           (long long)params.groups);

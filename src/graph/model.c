@@ -21,18 +21,23 @@ const crumb_model *crumb_model_find(const char *name) {
     return NULL;
 }
 
+/* Far above anything of use, and low enough that the number of elements of every tensor of every network (widths below 64)
+ * stays below 2^63: 2^28 pixels into a layer of 2^22 units are 2^50 weights. */
+enum { IMAGE_MAX = 1 << 28, CLASSES_MAX = 1 << 20 };
+
 static crumb_status check_arguments(crumb_ctx *ctx, const crumb_model *model, crumb_shape image, int64_t classes) {
-    char text[CRUMB_SHAPE_TEXT];
     bool fits = image.rank == 4 && image.dim[0] == 1;
-    for (int i = 0; fits && i < 4; i++) {
-        fits = image.dim[i] >= 1 && image.dim[i] <= INT32_MAX;
+    for (int64_t i = 1, count = 1; fits && i < 4; count *= image.dim[i++]) {
+        fits = image.dim[i] >= 1 && image.dim[i] <= IMAGE_MAX / count;
     }
     if (!fits) {
-        return crumb_fail(ctx, CRUMB_ERROR_SHAPE, "%s: %s is not the shape of an image, 1xHxWxC", model->name,
-                          crumb_shape_print(image, text));
+        char text[CRUMB_SHAPE_TEXT];
+        return crumb_fail(ctx, CRUMB_ERROR_SHAPE, "%s: %s is not the shape of an image, 1xHxWxC of at most %d values",
+                          model->name, crumb_shape_print(image, text), IMAGE_MAX);
     }
-    if (classes < 1) {
-        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: %lld classes", model->name, (long long)classes);
+    if (classes < 1 || classes > CLASSES_MAX) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: %lld classes, possible are 1 to %d", model->name, (long long)classes,
+                          CLASSES_MAX);
     }
     return CRUMB_OK;
 }

@@ -1,8 +1,8 @@
 /* How a network is written down: a path that grows layer by layer.
  *
  * Each call appends a layer behind `at`. The first failure sticks and later calls do nothing, so that a definition reads as the
- * list of its layers and checks once, at the end. Scopes are PyTorch's modules: inside the scope "layer1.0" the layer "conv1" is
- * "layer1.0.conv1". A layer named NULL gets the scope's next number, as in nn.Sequential: "features.0", "features.1", ... */
+ * list of its layers and checks once, at the end. Scopes are PyTorch's modules: inside the scope "layer1.0" the layer "conv1"
+ * is "layer1.0.conv1". A layer named NULL gets the scope's next number, as in nn.Sequential: "features.0", "features.1", ... */
 #ifndef CRUMB_PATH_H
 #define CRUMB_PATH_H
 
@@ -42,10 +42,8 @@ void crumb_path_subsample(crumb_path *path, const char *name, int64_t step);
 void crumb_path_pad_channels(crumb_path *path, const char *name, int64_t before, int64_t after);
 
 /* The first row of every network's parameter table. */
-#define CRUMB_MODEL_WIDTH(type)                                                                                          \
-    {                                                                                                                    \
-        "width", CRUMB_PARAM_REAL, offsetof(type, width), "1", 0.01, 64, NULL, "multiplies the number of filters (WRPN)" \
-    }
+#define CRUMB_MODEL_WIDTH(type)                                                                                                \
+    { "width", CRUMB_PARAM_REAL, offsetof(type, width), "1", 0.01, 64, NULL, "multiplies the number of filters (WRPN)" }
 /* The parameters of networks that have no others. */
 typedef struct crumb_model_plain {
     double width;

@@ -1,5 +1,6 @@
-/* AlexNet with batch norm as in SQ (arXiv 1708.01001): 96C11s4p2-MP3s2-256C5p2(g2)-MP3s2-384C3-384C3(g2)-256C3(g2)-MP3s2-4096-4096,
- * batch norm behind each layer but the last, dropout behind the two large linear layers. 224x224 becomes 55, 27, 13, 6. */
+/* AlexNet with batch norm as in SQ (arXiv 1708.01001):
+ * 96C11s4p2-MP3s2-256C5p2(g2)-MP3s2-384C3-384C3(g2)-256C3(g2)-MP3s2-4096-4096, batch norm behind each layer but the last,
+ * dropout behind the two large linear layers. 224x224 becomes 55, 27, 13, 6. */
 #include "graph/path.h"
 
 typedef struct alexnet_params {

@@ -1,5 +1,5 @@
-/* LeNet-5 as in Ternary Weight Networks (arXiv 1605.04711): 32C5-MP2-64C5-MP2-512FC-10, convolutions without padding, batch norm
- * behind every hidden layer. 28x28 becomes 24, 12, 8, 4: 64 x 4 x 4 = 1024 values enter the first linear layer. */
+/* LeNet-5 as in Ternary Weight Networks (arXiv 1605.04711): 32C5-MP2-64C5-MP2-512FC-10, convolutions without padding, batch
+ * norm behind every hidden layer. 28x28 becomes 24, 12, 8, 4: 64 x 4 x 4 = 1024 values enter the first linear layer. */
 #include "graph/path.h"
 
 typedef struct lenet_params {

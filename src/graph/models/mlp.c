@@ -44,7 +44,8 @@ static crumb_status build(crumb_graph *graph, const void *given, int x, int64_t 
 
 static const crumb_param table[] = {
     CRUMB_MODEL_WIDTH(mlp_params),
-    {"batch_norm", CRUMB_PARAM_BOOL, offsetof(mlp_params, batch_norm), "true", 0, 0, NULL, "batch norm behind each hidden layer"},
+    {"batch_norm", CRUMB_PARAM_BOOL, offsetof(mlp_params, batch_norm), "true", 0, 0, NULL,
+     "batch norm behind each hidden layer"},
     {"dropout", CRUMB_PARAM_REAL, offsetof(mlp_params, dropout), "0", 0, 0.99, NULL,
      "probability of a zero behind each hidden layer"},
     {"hidden", CRUMB_PARAM_LIST, offsetof(mlp_params, hidden), "[256, 256]", 1, 65536, NULL, "units of each hidden layer"},

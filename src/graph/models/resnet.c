@@ -1,14 +1,14 @@
-/* Residual networks (He et al., arXiv 1512.03385): a stem, stages of equal blocks that halve the size and double the filters, global
- * average pooling, one linear layer. A block is
+/* Residual networks (He et al., arXiv 1512.03385): a stem, stages of equal blocks that halve the size and double the filters,
+ * global average pooling, one linear layer. A block is
  *
  *     y = relu2(bn2(conv2(relu1(bn1(conv1(x))))) + shortcut(x)).
  *
  * resnet20, 32, 44, 56   section 4.2, for CIFAR: three stages of n blocks with 16, 32, 64 filters, 6 n + 2 layers
  * resnet18               table 1, for ImageNet: four stages of two blocks with 64, 128, 256, 512 filters; torchvision's names
  *
- * Where the size changes the shortcut is a 1x1 convolution with batch norm, or ("option A", as the published CIFAR weights have it)
- * takes every second pixel and sets the new channels to zero, half of them in front of and half behind the old ones. It is computed
- * before conv2, so that bn2, add and relu2 are neighbours in the node list, which backends fuse. */
+ * Where the size changes the shortcut is a 1x1 convolution with batch norm, or ("option A", as the published CIFAR weights have
+ * it) takes every second pixel and sets the new channels to zero, half of them in front of and half behind the old ones. It is
+ * computed before conv2, so that bn2, add and relu2 are neighbours in the node list, which backends fuse. */
 #include "graph/path.h"
 
 typedef struct stages {
@@ -85,7 +85,8 @@ typedef struct cifar_params {
     int shortcut;
 } cifar_params;
 
-static crumb_status build_cifar(crumb_graph *graph, const cifar_params *params, int x, int64_t classes, int *logits, int blocks) {
+static crumb_status build_cifar(crumb_graph *graph, const cifar_params *params, int x, int64_t classes, int *logits,
+                                int blocks) {
     crumb_path path = crumb_path_begin(graph, x, params->width);
     const char *projection = params->shortcut == PROJECTION ? "shortcut" : NULL;
     stem(&path, 16, 3, 1);

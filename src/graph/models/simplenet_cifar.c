@@ -1,5 +1,5 @@
-/* The small CIFAR network of the SinReQ experiments (Distiller's simplenet_cifar): 6C5-MP2-16C5-MP2-FC120-FC84-FC10 with biases and
- * without batch norm. 32x32 becomes 28, 14, 10, 5: 16 x 5 x 5 = 400 values enter the first linear layer. */
+/* The small CIFAR network of the SinReQ experiments (Distiller's simplenet_cifar): 6C5-MP2-16C5-MP2-FC120-FC84-FC10 with biases
+ * and without batch norm. 32x32 becomes 28, 14, 10, 5: 16 x 5 x 5 = 400 values enter the first linear layer. */
 #include "graph/path.h"
 
 static crumb_status build(crumb_graph *graph, const void *given, int x, int64_t classes, int *logits) {

@@ -6,20 +6,24 @@
  *   svhn-net  SinReQ (arXiv 1905.01416): 32,32-MP2-64,64-MP2-128,128-MP2-256 (not padded)-MP2 and one linear layer; batch norm
  *             without weight and bias, dropout behind each convolution
  *
- * In vgg7 and vgg9 a layer in front of batch norm has no bias; vgg11 and svhn-net keep theirs, as published weights have them. */
+ * In vgg7 and vgg9 a layer in front of batch norm has no bias; vgg11 and svhn-net keep theirs, as published weights have them.
+ */
 #include "graph/path.h"
+
+#include <stdlib.h>
 
 enum { POOL = 0, END = INT32_MIN }; /* among numbers of filters; a negative number: a convolution without padding */
 
 typedef struct vgg {
     const int *features;
-    bool bias, affine;              /* of the convolutions, of batch norm */
-    bool drops_convs, drops_pools;  /* whether the network has dropout there (of probability 0, it still takes a number) */
+    bool bias, affine;             /* of the convolutions, of batch norm */
+    bool drops_convs, drops_pools; /* whether the network has dropout there (of probability 0, it still takes a number) */
     double dropout;
 } vgg;
 
 static void conv_layer(crumb_path *path, const vgg *net, int filters) {
-    crumb_conv conv = {.out = crumb_path_filters(path, abs(filters), 1), .kernel = 3, .padding = filters > 0, .bias = net->bias};
+    crumb_conv conv = {
+        .out = crumb_path_filters(path, abs(filters), 1), .kernel = 3, .padding = filters > 0, .bias = net->bias};
     crumb_path_conv2d(path, NULL, conv);
     crumb_path_batch_norm(path, NULL, net->affine);
     crumb_path_relu(path, NULL);
@@ -107,7 +111,8 @@ static const crumb_param plain_table[] = {
 
 static const crumb_param vgg9_table[] = {
     CRUMB_MODEL_WIDTH(vgg9_params),
-    {"dropout", CRUMB_PARAM_REAL, offsetof(vgg9_params, dropout), "0.25", 0, 0.99, NULL, "probability of a zero behind each pool"},
+    {"dropout", CRUMB_PARAM_REAL, offsetof(vgg9_params, dropout), "0.25", 0, 0.99, NULL,
+     "probability of a zero behind each pool"},
     {"classifier_dropout", CRUMB_PARAM_REAL, offsetof(vgg9_params, classifier_dropout), "0.5", 0, 0.99, NULL,
      "probability of a zero behind each hidden linear layer"},
     {0},
