@@ -36,25 +36,13 @@ static void observe(const crumb_quant_call *call) {
     }
 }
 
-/* Codes 2 i - L of weights, i = 0 .. L. */
-typedef struct odd_codes {
-    float top, half_inverse, scale;
-} odd_codes;
-
-static odd_codes odd_codes_of(const crumb_quant_call *call) {
+static crumb_odd odd_of(const crumb_quant_call *call) {
     float top = (float)levels(call->site) - 1.0f, range = call->state[RANGE][0];
-    return (odd_codes){
+    return (crumb_odd){
         .top = top,
         .half_inverse = 0.5f * crumb_step_inverse(range),
         .scale = isnan(range) ? NAN : 1.0f / top, /* a NaN among the weights must not turn into a level */
     };
-}
-
-static inline float odd_code(const odd_codes *odd, float w) {
-    float v = odd->top * (tanhf(w) * odd->half_inverse + 0.5f);
-    v = v > 0.0f ? v : 0.0f;
-    v = v < odd->top ? v : odd->top;
-    return 2.0f * crumb_round(v) - odd->top;
 }
 
 static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
@@ -73,10 +61,10 @@ static void fake(const crumb_quant_call *call) {
         crumb_binary_fake(call, call->state[RANGE], false);
         return;
     }
-    odd_codes odd = odd_codes_of(call);
+    crumb_odd odd = odd_of(call);
 #pragma omp parallel for schedule(static) if (call->count >= CRUMB_PARALLEL_LEAST)
     for (int64_t i = 0; i < call->count; i++) {
-        call->y[i] = odd_code(&odd, call->x[i]) * odd.scale;
+        call->y[i] = crumb_odd_code(&odd, tanhf(call->x[i])) * odd.scale;
     }
 }
 
@@ -116,15 +104,11 @@ static void encode(const crumb_quant_call *call, crumb_codes *codes) {
         crumb_binary_encode(call, call->state[RANGE], false, codes);
         return;
     }
-    odd_codes odd = odd_codes_of(call);
+    crumb_odd odd = odd_of(call);
     for (int64_t i = 0; i < call->count; i++) {
-        codes->code[i] = (int16_t)odd_code(&odd, call->x[i]);
+        codes->code[i] = (int16_t)crumb_odd_code(&odd, tanhf(call->x[i]));
     }
-    codes->scale[0] = odd.scale;
-    codes->groups = 1;
-    codes->levels = levels(call->site);
-    codes->multiply = 2;
-    codes->offset = -(int)odd.top;
+    crumb_codes_describe(codes, odd.scale, levels(call->site), 2, -(int)odd.top);
 }
 
 const crumb_quantizer crumb_quantizer_dorefa = {

@@ -10,7 +10,6 @@
 #include "quant/uniform.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef struct minmax_params {
     int per;         /* 0 tensor, 1 channel */

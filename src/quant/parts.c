@@ -1,4 +1,4 @@
-/* Statistics, straight-through gradient and binary values that quantizers share. */
+/* Statistics, straight-through gradient and binary values that quantizers share; see parts.h. */
 #include "quant/parts.h"
 
 #include <math.h>
@@ -91,9 +91,17 @@ void crumb_binary_encode(const crumb_quant_call *call, const float *alpha, bool 
     for (int64_t i = 0; i < call->count; i++) {
         codes->code[i] = call->x[i] >= 0.0f ? 1 : -1;
     }
-    codes->groups = per_channel ? call->site->channels : 1;
-    memcpy(codes->scale, alpha, (size_t)codes->groups * sizeof(float));
-    codes->levels = 2;
-    codes->multiply = 2;
-    codes->offset = -1;
+    crumb_codes_describe(codes, alpha[0], 2, 2, -1);
+    if (per_channel) {
+        codes->groups = call->site->channels;
+        memcpy(codes->scale, alpha, (size_t)codes->groups * sizeof(float));
+    }
+}
+
+void crumb_codes_describe(crumb_codes *codes, float scale, int levels, int multiply, int offset) {
+    codes->scale[0] = scale;
+    codes->groups = 1;
+    codes->levels = levels;
+    codes->multiply = multiply;
+    codes->offset = offset;
 }

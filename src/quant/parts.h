@@ -1,11 +1,11 @@
-/* What several quantizers are made of: statistics of a tensor, the plain straight-through gradient, alpha * sign(x).
+/* What several quantizers are made of: statistics of a tensor, the plain straight-through gradient, alpha * sign(x), odd codes.
  *
  * Sums are taken in double over fixed parts of the tensor, and the parts' sums in order: the result is a function of the data
  * alone, whatever the number of threads. A tensor is cut into at most CRUMB_PARTS parts of crumb_part_size(count) elements. */
 #ifndef CRUMB_PARTS_H
 #define CRUMB_PARTS_H
 
-#include "quant/quantizer.h"
+#include "quant/uniform.h"
 
 enum { CRUMB_PARTS = 256, CRUMB_PART_LEAST = 4096, CRUMB_LANES = 16 };
 enum { CRUMB_PARALLEL_LEAST = 1 << 15 }; /* elements below which waking threads costs more than it gains */
@@ -31,5 +31,21 @@ void crumb_straight_through(const crumb_quant_call *call, float limit, float gai
 void crumb_binary_fake(const crumb_quant_call *call, const float *alpha, bool per_channel);
 /* Its codes -1 and +1. */
 void crumb_binary_encode(const crumb_quant_call *call, const float *alpha, bool per_channel, crumb_codes *codes);
+
+/* The levels of DoReFa's weights and of CTMQ: no zero, codes -L, -L + 2, .. L with L = 2^bits - 1,
+ *     code = 2 round(L clip(x * half_inverse + 1/2, 0, 1)) - L,   y = code * scale. */
+typedef struct crumb_odd {
+    float top, half_inverse, scale;
+} crumb_odd;
+
+static inline float crumb_odd_code(const crumb_odd *odd, float x) {
+    float v = odd->top * (x * odd->half_inverse + 0.5f);
+    v = v > 0.0f ? v : 0.0f; /* NaN: 0 */
+    v = v < odd->top ? v : odd->top;
+    return 2.0f * crumb_round(v) - odd->top;
+}
+
+/* Everything of *codes but the codes: one scale for levels values, code = multiply * index + offset. */
+void crumb_codes_describe(crumb_codes *codes, float scale, int levels, int multiply, int offset);
 
 #endif

@@ -106,10 +106,6 @@ void crumb_uniform_call_encode(const crumb_quant_call *call, crumb_codes *codes)
     crumb_uniform u;
     if (call->site->quantizer->uniform(call, &u)) {
         crumb_uniform_encode(&u, call->x, codes->code, call->count);
-        codes->scale[0] = u.step;
-        codes->groups = 1;
-        codes->levels = (int)(u.hi - u.lo) + 1;
-        codes->multiply = 1;
-        codes->offset = (int)u.lo;
+        crumb_codes_describe(codes, u.step, (int)(u.hi - u.lo) + 1, 1, (int)u.lo);
     }
 }
