@@ -1,6 +1,6 @@
-/* safetensors: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}, "__metadata__": {text: text}},
- * then the data. Every length is checked before use: header within the file and below 100 MB, offsets ordered, neither gaps nor
- * overlaps, equal to dtype x shape, ending with the file. */
+/* safetensors: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}, "__metadata__": {text:
+ * text}}, then the data. Every length is checked before use: header within the file and below 100 MB, offsets ordered, neither
+ * gaps nor overlaps, equal to dtype x shape, ending with the file. */
 #ifndef CRUMB_SAFETENSORS_H
 #define CRUMB_SAFETENSORS_H
 
@@ -18,19 +18,20 @@ typedef struct crumb_safetensor {
 
 crumb_status crumb_safetensors_open(crumb_ctx *ctx, const char *path, crumb_safetensors **file);
 /* The same from memory; keeps no reference to `data` longer than the object lives. `name` stands for the file in messages. */
-crumb_status crumb_safetensors_parse(crumb_ctx *ctx, const char *name, const uint8_t *data, size_t size, crumb_safetensors **file);
+crumb_status crumb_safetensors_parse(crumb_ctx *ctx, const char *name, const uint8_t *data, size_t size,
+                                     crumb_safetensors **file);
 void crumb_safetensors_close(crumb_safetensors *file);
 int crumb_safetensors_count(const crumb_safetensors *file);
 crumb_safetensor crumb_safetensors_at(const crumb_safetensors *file, int index);
-int crumb_safetensors_find(const crumb_safetensors *file, const char *name); /* -1 if absent */
+int crumb_safetensors_find(const crumb_safetensors *file, const char *name);            /* -1 if absent */
 const char *crumb_safetensors_metadata(const crumb_safetensors *file, const char *key); /* NULL if absent */
 /* Converts to float (F32, F16, BF16, F64, integers); UNSUPPORTED names the dtype. */
 crumb_status crumb_safetensor_floats(crumb_ctx *ctx, const crumb_safetensor *tensor, float *out);
 
 const char *crumb_safetensors_path(const crumb_safetensors *file);
 
-/* Writing: add tensors and metadata (data is borrowed until commit), then commit: atomically, the widest types first, then by name. The data
- * starts at a multiple of 64 bytes and has no gaps: other readers refuse them. */
+/* Writing: add tensors and metadata (data is borrowed until commit), then commit: atomically, the widest types first, then by
+ * name. The data starts at a multiple of 64 bytes and has no gaps: other readers refuse them. */
 typedef struct crumb_safetensors_writer crumb_safetensors_writer;
 crumb_status crumb_safetensors_begin(crumb_ctx *ctx, crumb_safetensors_writer **writer);
 crumb_status crumb_safetensors_add(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
@@ -46,8 +47,9 @@ void crumb_safetensors_drop(crumb_safetensors_writer *writer); /* frees; also af
 #include "graph/graph.h"
 /* Adds every PARAM and STATE of the graph. */
 crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_safetensors_writer *writer);
-/* Loads values by name ("module." in front, as DataParallel saves, is skipped). strict: every PARAM and STATE but quantizer state must be there, and
- * nothing else (but num_batches_tracked); otherwise loads what matches. A wrong shape is an error that names it. */
+/* Loads values by name ("module." in front, as DataParallel saves, is skipped). strict: every PARAM and STATE but quantizer
+ * state must be there, and nothing else (but num_batches_tracked); otherwise loads what matches. A wrong shape is an error that
+ * names it. */
 crumb_status crumb_graph_load(crumb_graph *graph, const char *prefix, const crumb_safetensors *file, bool strict);
 
 /* A row of formats.inc. */

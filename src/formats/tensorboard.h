@@ -1,5 +1,6 @@
-/* TensorBoard event files: TFRecord frames (length, masked CRC-32C of it, data, masked CRC-32C of that) around Event messages of
- * tensorflow/core/util/event.proto, encoded by hand: scalars (Summary.Value.simple_value) and histograms (HistogramProto). */
+/* TensorBoard event files: TFRecord frames (length, masked CRC-32C of it, data, masked CRC-32C of that) around Event messages
+ * of tensorflow/core/util/event.proto, encoded by hand: scalars (Summary.Value.simple_value) and histograms (HistogramProto).
+ */
 #ifndef CRUMB_TENSORBOARD_H
 #define CRUMB_TENSORBOARD_H
 
@@ -7,8 +8,8 @@
 
 typedef struct crumb_tensorboard crumb_tensorboard;
 
-/* Starts a new event file in the folder. from_step >= 0: what earlier files of the folder say about this step and later ones is void (a run
- * resumed from a checkpoint); -1: nothing is. */
+/* Starts a new event file in the folder. from_step >= 0: what earlier files of the folder say about this step and later ones is
+ * void (a run resumed from a checkpoint); -1: nothing is. */
 crumb_status crumb_tensorboard_open(crumb_ctx *ctx, const char *folder, int64_t from_step, crumb_tensorboard **events);
 crumb_status crumb_tensorboard_scalar(crumb_tensorboard *events, const char *tag, int64_t step, double value);
 /* Values that are not finite are left out of a histogram; nothing is written if none is left. */

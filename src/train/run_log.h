@@ -5,8 +5,8 @@
  *     events.out.tfevents.*   the same numbers and weight histograms for TensorBoard
  *     result.json         the outcome, written once at the end
  *
- * Lines are flushed as they are written. A checkpoint keeps crumb_run_log_position; a resumed run cuts the log there, so that an
- * epoch that is trained again is not in it twice. */
+ * Lines are flushed as they are written. A checkpoint keeps crumb_run_log_position; a resumed run cuts the log there, so that
+ * an epoch that is trained again is not in it twice. */
 #ifndef CRUMB_RUN_LOG_H
 #define CRUMB_RUN_LOG_H
 
@@ -25,8 +25,8 @@ typedef struct crumb_run_line {
     double images_per_second;
 } crumb_run_line;
 
-/* Makes the folder. position < 0: a new run, whose log starts empty; else a resumed one: the log is cut to `position` bytes and events from
- * `step` (finished steps at the checkpoint) on are void. Writes recipe.yaml. */
+/* Makes the folder. position < 0: a new run, whose log starts empty; else a resumed one: the log is cut to `position` bytes and
+ * events from `step` (finished steps at the checkpoint) on are void. Writes recipe.yaml. */
 crumb_status crumb_run_log_open(const crumb_recipe *recipe, const char *folder, int64_t position, int64_t step,
                                 crumb_run_log **log);
 crumb_status crumb_run_log_add(crumb_run_log *log, const crumb_run_line *line);

@@ -1,0 +1,214 @@
+/* A graph's parameters and states in safetensors, under PyTorch's names and in PyTorch's layouts: convolution weights (the only
+ * tensors of rank 4) are OIHW in the file and OHWI in memory, everything else is stored as it is. */
+#include "formats/dtype.h"
+#include "formats/safetensors.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char parallel[] = "module."; /* DataParallel puts it in front of every name */
+
+/* [O, H, W, I] <-> [O, I, H, W] as shapes. */
+static crumb_shape file_shape(crumb_shape s) {
+    return s.rank == 4 ? CRUMB_SHAPE(s.dim[0], s.dim[3], s.dim[1], s.dim[2]) : s;
+}
+
+/* Copies between the layouts; to_file: OHWI -> OIHW, else back. `shape` is the one in memory. */
+static void permute(float *to, const float *from, crumb_shape shape, bool to_file) {
+    int64_t pixels = shape.dim[1] * shape.dim[2], inputs = shape.dim[3];
+    for (int64_t o = 0; o < shape.dim[0]; o++, to += pixels * inputs, from += pixels * inputs) {
+        for (int64_t p = 0; p < pixels; p++) {
+            for (int64_t i = 0; i < inputs; i++) {
+                int64_t in_file = i * pixels + p, in_memory = p * inputs + i;
+                to[to_file ? in_file : in_memory] = from[to_file ? in_memory : in_file];
+            }
+        }
+    }
+}
+
+static bool is_stored(const crumb_value *value) {
+    return value->kind == CRUMB_VALUE_PARAM || value->kind == CRUMB_VALUE_STATE;
+}
+
+crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_safetensors_writer *writer) {
+    for (int i = 0; i < graph->values; i++) {
+        const crumb_value *value = &graph->value[i];
+        if (!is_stored(value)) {
+            continue;
+        }
+        char name[2 * CRUMB_NAME_MAX];
+        snprintf(name, sizeof(name), "%s%s", prefix, value->name);
+        if (value->shape.rank != 4) {
+            CRUMB_TRY(crumb_safetensors_add(writer, name, "F32", value->shape, value->data));
+            continue;
+        }
+        void *data;
+        CRUMB_TRY(crumb_safetensors_room(writer, name, "F32", file_shape(value->shape), &data));
+        permute(data, value->data, value->shape, true);
+    }
+    return CRUMB_OK;
+}
+
+/* ---- Loading: match names, check shapes, and only then touch the graph. */
+
+enum { NAMES_SHOWN = 4 };
+
+/* Names that do not fit, for one message: the first few and how many more. */
+typedef struct name_list {
+    char text[480];
+    int count;
+} name_list;
+
+static void add_name(name_list *list, const char *name) {
+    size_t used = strlen(list->text);
+    if (list->count++ < NAMES_SHOWN) {
+        snprintf(list->text + used, sizeof(list->text) - used, "%s%.100s", used == 0 ? "" : ", ", name);
+    }
+}
+
+static void end_names(name_list *list) {
+    size_t used = strlen(list->text);
+    if (list->count > NAMES_SHOWN) {
+        snprintf(list->text + used, sizeof(list->text) - used, " and %d more", list->count - NAMES_SHOWN);
+    }
+}
+
+/* Which tensor fills which value, and which values are a quantizer's. */
+typedef struct matching {
+    crumb_graph *graph;
+    const char *prefix;
+    const crumb_safetensors *file;
+    int *tensor;      /* [values]: index in the file, -1: none */
+    bool *taken;      /* [tensors] */
+    bool *quantizer;  /* [values] */
+    int64_t permuted; /* elements of the largest tensor to permute */
+} matching;
+
+static int find_tensor(const matching *m, const char *value_name) {
+    char name[3 * CRUMB_NAME_MAX];
+    snprintf(name, sizeof(name), "%s%s%s", parallel, m->prefix, value_name);
+    int found = crumb_safetensors_find(m->file, name + strlen(parallel));
+    return found >= 0 ? found : crumb_safetensors_find(m->file, name);
+}
+
+/* A tensor in one element may be a scalar in the file. */
+static bool shape_fits(crumb_shape in_memory, crumb_shape in_file) {
+    return crumb_shape_equal(file_shape(in_memory), in_file) ||
+           (in_memory.rank == 1 && in_memory.dim[0] == 1 && in_file.rank == 0);
+}
+
+static crumb_status match_value(matching *m, int index) {
+    const crumb_value *value = &m->graph->value[index];
+    m->tensor[index] = find_tensor(m, value->name);
+    if (m->tensor[index] < 0) {
+        return CRUMB_OK;
+    }
+    m->taken[m->tensor[index]] = true;
+    crumb_safetensor tensor = crumb_safetensors_at(m->file, m->tensor[index]);
+    if (!shape_fits(value->shape, tensor.shape)) {
+        char wanted[CRUMB_SHAPE_TEXT], found[CRUMB_SHAPE_TEXT];
+        return crumb_fail(m->graph->ctx, CRUMB_ERROR_FORMAT, "%s: %s is %s, the network needs %s",
+                          crumb_safetensors_path(m->file), tensor.name, crumb_shape_print(tensor.shape, found),
+                          crumb_shape_print(file_shape(value->shape), wanted));
+    }
+    const crumb_dtype *dtype = crumb_dtype_find(tensor.dtype);
+    if (dtype == NULL || dtype->load == NULL) {
+        return crumb_fail(m->graph->ctx, CRUMB_ERROR_UNSUPPORTED, "%s: %s: dtype %s cannot be read as numbers",
+                          crumb_safetensors_path(m->file), tensor.name, tensor.dtype);
+    }
+    if (value->shape.rank == 4 && crumb_shape_count(value->shape) > m->permuted) {
+        m->permuted = crumb_shape_count(value->shape);
+    }
+    return CRUMB_OK;
+}
+
+/* PyTorch counts the batches a batch norm has seen; nothing here needs the count. */
+static bool is_counter(const char *name) {
+    static const char tail[] = "num_batches_tracked";
+    size_t length = strlen(name);
+    return length >= sizeof(tail) - 1 && strcmp(name + length - (sizeof(tail) - 1), tail) == 0;
+}
+
+static bool has_prefix(const matching *m, const char *name) {
+    if (strncmp(name, parallel, strlen(parallel)) == 0 && strncmp(m->prefix, parallel, strlen(parallel)) != 0) {
+        name += strlen(parallel);
+    }
+    return strncmp(name, m->prefix, strlen(m->prefix)) == 0;
+}
+
+static crumb_status check_complete(const matching *m) {
+    name_list missing = {0}, unknown = {0};
+    for (int i = 0; i < m->graph->values; i++) {
+        if (is_stored(&m->graph->value[i]) && m->tensor[i] < 0 && !m->quantizer[i]) {
+            add_name(&missing, m->graph->value[i].name);
+        }
+    }
+    for (int i = 0; i < crumb_safetensors_count(m->file); i++) {
+        const char *name = crumb_safetensors_at(m->file, i).name;
+        if (!m->taken[i] && has_prefix(m, name) && !is_counter(name)) {
+            add_name(&unknown, name);
+        }
+    }
+    if (missing.count == 0 && unknown.count == 0) {
+        return CRUMB_OK;
+    }
+    end_names(&missing);
+    end_names(&unknown);
+    return crumb_fail(m->graph->ctx, CRUMB_ERROR_FORMAT, "%s: %s%s%s%s%s", crumb_safetensors_path(m->file),
+                      missing.count > 0 ? "lacks " : "", missing.text, missing.count > 0 && unknown.count > 0 ? "; " : "",
+                      unknown.count > 0 ? "has tensors the network does not: " : "", unknown.text);
+}
+
+static crumb_status match_all(matching *m, bool strict) {
+    for (int i = 0; i < m->graph->nodes; i++) {
+        const crumb_node *node = &m->graph->node[i];
+        for (int j = 1; crumb_node_site(m->graph, i) != NULL && j < node->inputs; j++) {
+            m->quantizer[node->input[j]] = true;
+        }
+    }
+    for (int i = 0; i < m->graph->values; i++) {
+        m->tensor[i] = -1;
+        if (is_stored(&m->graph->value[i])) {
+            CRUMB_TRY(match_value(m, i));
+        }
+    }
+    return strict ? check_complete(m) : CRUMB_OK;
+}
+
+static crumb_status copy_values(const matching *m) {
+    crumb_ctx *ctx = m->graph->ctx;
+    float *scratch = crumb_alloc(ctx, (size_t)m->permuted, sizeof(float));
+    crumb_status status = scratch != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
+    for (int i = 0; i < m->graph->values && status == CRUMB_OK; i++) {
+        crumb_value *value = &m->graph->value[i];
+        if (m->tensor[i] < 0) {
+            continue;
+        }
+        crumb_safetensor tensor = crumb_safetensors_at(m->file, m->tensor[i]);
+        status = crumb_safetensor_floats(ctx, &tensor, value->shape.rank == 4 ? scratch : value->data);
+        if (value->shape.rank == 4) {
+            permute(value->data, scratch, value->shape, false);
+        }
+    }
+    crumb_free(ctx, scratch);
+    return status;
+}
+
+crumb_status crumb_graph_load(crumb_graph *graph, const char *prefix, const crumb_safetensors *file, bool strict) {
+    crumb_ctx *ctx = graph->ctx;
+    matching m = {.graph = graph, .prefix = prefix, .file = file};
+    m.tensor = crumb_alloc(ctx, (size_t)graph->values, sizeof(*m.tensor));
+    m.taken = crumb_alloc(ctx, (size_t)crumb_safetensors_count(file), sizeof(*m.taken));
+    m.quantizer = crumb_alloc(ctx, (size_t)graph->values, sizeof(*m.quantizer));
+    crumb_status status = CRUMB_ERROR_MEMORY;
+    if (m.tensor != NULL && m.taken != NULL && m.quantizer != NULL) {
+        status = match_all(&m, strict);
+    }
+    if (status == CRUMB_OK) {
+        status = copy_values(&m);
+    }
+    crumb_free(ctx, m.tensor);
+    crumb_free(ctx, m.taken);
+    crumb_free(ctx, m.quantizer);
+    return status;
+}
