@@ -38,7 +38,8 @@ typedef enum crumb_kind {
 CRUMB_API const char *crumb_kind_name(crumb_kind kind);
 /* The index-th row of a kind: false past the end. The strings live as long as the program. */
 CRUMB_API bool crumb_kind_entry(crumb_kind kind, int index, crumb_entry *entry);
-/* More about a row, one "key: value" a line (bits, properties, paper); NULL if there is no more. Static. */
+/* More about a row, one "key: value" a line (bits, properties, paper); NULL if there is no more. Valid until this thread's
+ * next call. */
 CRUMB_API const char *crumb_kind_detail(crumb_kind kind, int index);
 
 /* ---- Data sets. */

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NONE = -1, DETAIL_MAX = 1024 };
+enum { NONE = -1, DETAIL_MAX = 1024, NAMES_MAX = 128 };
 
 /* Each list has its own element type: one accessor a list. */
-#define ROWS(kind, list)                       \
-    static const void *kind##_row(int index) { \
-        return (list)[index];                  \
+#define ROWS(kind, list)                                                                                                       \
+    static const void *kind##_row(int index) {                                                                                 \
+        return (list)[index];                                                                                                  \
     }
 ROWS(model, crumb_models)
 ROWS(quantizer, crumb_quantizers)
@@ -68,8 +68,14 @@ static void describe_model(lines *to, const void *row) {
 }
 
 static void describe_quantizer(lines *to, const void *row) {
-    static const char *const properties[] = {"weights", "activations", "odd", "idempotent", "scales by powers of two",
-                                             "reads signed values", "projects latent weights", NULL};
+    static const char *const properties[] = {"weights",
+                                             "activations",
+                                             "odd",
+                                             "idempotent",
+                                             "scales by powers of two",
+                                             "reads signed values",
+                                             "projects latent weights",
+                                             NULL};
     const crumb_quantizer *quantizer = row;
     add(to, "bits: %d .. %d\n", quantizer->min_bits, quantizer->max_bits);
     add_flags(to, "properties", quantizer->flags, properties);
@@ -80,12 +86,12 @@ static void describe_quantizer(lines *to, const void *row) {
 }
 
 static void describe_strategy(lines *to, const void *row) {
-    static const char *const hooks[] = {"rewrite", "begin_phase", "before_forward", "add_gradient",
-                                        "after_step", "end_phase", NULL};
+    static const char *const hooks[] = {"rewrite",   "begin_phase", "before_forward", "add_gradient", "after_step",
+                                        "end_phase", NULL};
     const crumb_strategy *strategy = row;
-    unsigned set = (strategy->rewrite != NULL) | (strategy->begin_phase != NULL) << 1 | (strategy->before_forward != NULL) << 2 |
-                   (strategy->add_gradient != NULL) << 3 | (strategy->after_step != NULL) << 4 |
-                   (strategy->end_phase != NULL) << 5;
+    unsigned set = (strategy->rewrite != NULL) | (strategy->begin_phase != NULL) << 1 |
+                   (strategy->before_forward != NULL) << 2 | (strategy->add_gradient != NULL) << 3 |
+                   (strategy->after_step != NULL) << 4 | (strategy->end_phase != NULL) << 5;
     add_flags(to, "hooks", set, hooks);
     add(to, "source: %s\n", strategy->source);
 }
@@ -118,8 +124,8 @@ static void describe_format(lines *to, const void *row) {
 }
 
 static void describe_backend(lines *to, const void *row) {
-    static const char *const features[] = {"avx2", "avx512", "avx512vnni", "avx512bf16", "avx512popcnt",
-                                           "avx512vbmi", "neon", "dotprod", NULL};
+    static const char *const features[] = {"avx2",       "avx512", "avx512vnni", "avx512bf16", "avx512popcnt",
+                                           "avx512vbmi", "neon",   "dotprod",    NULL};
     const crumb_backend_row *backend = row;
     for (int i = 0; backend->pattern[i] != NULL; i++) {
         add(to, "%s%s", i == 0 ? "nodes: " : " -> ", backend->pattern[i]);
@@ -138,7 +144,8 @@ typedef struct kind_line {
     void (*describe)(lines *to, const void *row);
 } kind_line;
 
-#define KIND(kind, plural, type, params) {#kind, plural, kind##_row, (int)offsetof(type, doc), params, describe_##kind}
+#define KIND(kind, plural, type, params)                                                                                       \
+    { #kind, plural, kind##_row, (int)offsetof(type, doc), params, describe_##kind }
 #define PARAMS(type) (int)offsetof(type, params)
 
 static const kind_line kinds[CRUMB_KINDS] = {
@@ -193,21 +200,19 @@ const crumb_param *crumb_row_params(crumb_kind kind, const void *row) {
 }
 
 crumb_status crumb_kind_find(crumb_ctx *ctx, crumb_kind kind, const char *name, const void **out) {
-    const char *nearest = NULL;
-    size_t best = 0;
+    const char *names[NAMES_MAX];
+    size_t count = 0;
     for (int i = 0; kinds[kind].row(i) != NULL; i++) {
         const void *row = kinds[kind].row(i);
-        const char *here = crumb_row_name(row);
-        if (strcmp(here, name) == 0) {
+        if (strcmp(crumb_row_name(row), name) == 0) {
             *out = row;
             return CRUMB_OK;
         }
-        const char *pair[2] = {here, nearest};
-        if (best == 0 || crumb_nearest(name, pair, 2) == here) {
-            nearest = crumb_nearest(name, pair, 1) != NULL ? here : nearest;
-            best = nearest != NULL;
+        if (count < NAMES_MAX) {
+            names[count++] = crumb_row_name(row);
         }
     }
+    const char *nearest = crumb_nearest(name, names, count);
     return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "unknown %s '%.60s'%s%s%s", kinds[kind].singular, name,
                       nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
 }
@@ -232,5 +237,5 @@ const char *crumb_kind_detail(crumb_kind kind, int index) {
     if (text.used > 0 && text.text[text.used - 1] == '\n') {
         text.text[--text.used] = '\0';
     }
-    return text.text;
+    return text.used > 0 ? text.text : NULL;
 }
