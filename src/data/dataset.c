@@ -88,6 +88,14 @@ static crumb_status split_spec(crumb_ctx *ctx, const char *spec, parts *found) {
                                                found->loader->name);
 }
 
+crumb_status crumb_dataset_locate(crumb_ctx *ctx, const char *spec) {
+    parts found;
+    CRUMB_TRY(split_spec(ctx, spec, &found));
+    return !found.loader->needs_path || crumb_file_exists(found.path)
+               ? CRUMB_OK
+               : crumb_fail(ctx, CRUMB_ERROR_IO, "data set '%s': there is no file or folder '%s'", spec, found.path);
+}
+
 crumb_status crumb_dataset_open(crumb_ctx *ctx, const char *spec, uint64_t seed, crumb_dataset **out) {
     parts found;
     CRUMB_TRY(split_spec(ctx, spec, &found));

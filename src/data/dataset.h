@@ -38,6 +38,9 @@ typedef struct crumb_loader {
     crumb_status (*open)(crumb_ctx *ctx, const char *path, const char *split, uint64_t seed, crumb_dataset *dataset);
 } crumb_loader;
 
+/* Checks "KIND:PATH[:SPLIT]" without opening it: the kind is known, the path exists. */
+crumb_status crumb_dataset_locate(crumb_ctx *ctx, const char *spec);
+
 #define CRUMB_LOADER(name) extern const crumb_loader crumb_loader_##name;
 #include "data/loaders.inc"
 #undef CRUMB_LOADER

@@ -81,31 +81,13 @@ static const crumb_schema_child data_children[] = {
     {0},
 };
 
-/* KIND:PATH[:SPLIT] names a known kind and something that exists. */
-static crumb_status check_set(crumb_ctx *ctx, const char *key, const char *spec) {
-    char kind[32], path[CRUMB_TEXT_MAX];
-    size_t length = strcspn(spec, ":");
-    snprintf(kind, sizeof(kind), "%.*s", (int)(length < sizeof(kind) ? length : sizeof(kind) - 1), spec);
-    snprintf(path, sizeof(path), "%s", spec[length] == ':' ? spec + length + 1 : "");
-    char *split = strrchr(path, ':');
-    if (split != NULL && (strcmp(split, ":train") == 0 || strcmp(split, ":test") == 0)) {
-        *split = '\0';
-    }
-    const void *row;
-    crumb_status status = crumb_kind_find(ctx, CRUMB_KIND_LOADER, kind, &row);
-    if (status != CRUMB_OK) {
-        return crumb_fail_in(ctx, status, "%s", key);
-    }
-    if (!((const crumb_loader *)row)->needs_path) {
-        return CRUMB_OK;
-    }
-    return crumb_file_exists(path) ? CRUMB_OK
-                                   : crumb_fail(ctx, CRUMB_ERROR_IO, "%s: there is no file or folder '%s'", key, path);
-}
-
 static crumb_status check_data_param(crumb_ctx *ctx, const crumb_param *param, const void *owner) {
     const char *text = (const char *)owner + param->offset;
-    return param->type == CRUMB_PARAM_TEXT && text[0] != '\0' ? check_set(ctx, param->name, text) : CRUMB_OK;
+    if (param->type != CRUMB_PARAM_TEXT || text[0] == '\0') {
+        return CRUMB_OK;
+    }
+    crumb_status status = crumb_dataset_locate(ctx, text);
+    return status == CRUMB_OK ? status : crumb_fail_in(ctx, status, "%s", param->name);
 }
 
 static crumb_status check_data(crumb_ctx *ctx, const void *owner) {
