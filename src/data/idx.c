@@ -54,10 +54,11 @@ crumb_status crumb_idx_unzip(crumb_ctx *ctx, const char *name, uint8_t **data, s
     if (*size < 2 || (*data)[0] != 0x1f || (*data)[1] != 0x8b) {
         return CRUMB_OK;
     }
+    crumb_packed packed = {name, *data, *size, 0, CRUMB_INFLATE_GZIP};
     uint8_t header[HEADER_MAX];
     size_t got;
     crumb_idx idx;
-    CRUMB_TRY(crumb_inflate(ctx, name, *data, *size, CRUMB_INFLATE_GZIP, header, sizeof(header), &got));
+    CRUMB_TRY(crumb_inflate(ctx, &packed, header, sizeof(header), &got));
     CRUMB_TRY(parse_header(ctx, name, header, got, &idx));
     /* Deflate gains at most 1032 : 1, so a header that promises more lies, and no memory is spent on it. */
     if (idx.count / 1032 > *size) {
@@ -70,7 +71,7 @@ crumb_status crumb_idx_unzip(crumb_ctx *ctx, const char *name, uint8_t **data, s
     if (plain == NULL) {
         return CRUMB_ERROR_MEMORY;
     }
-    crumb_status status = crumb_inflate(ctx, name, *data, *size, CRUMB_INFLATE_GZIP, plain, room, &got);
+    crumb_status status = crumb_inflate(ctx, &packed, plain, room, &got);
     if (status != CRUMB_OK) {
         crumb_free(ctx, plain);
         return status;
