@@ -112,6 +112,6 @@ crumb_status crumb_labels_classes(crumb_ctx *ctx, crumb_label_source source, con
     if (count > 0 && labels[largest] >= limit) {
         return bad_label(ctx, source, labels, largest, limit);
     }
-    *classes = count > 0 && labels[largest] >= 10 ? labels[largest] + 1 : 10;
+    *classes = count > 0 ? labels[largest] + 1 : 0;
     return CRUMB_OK;
 }
