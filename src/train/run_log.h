@@ -25,8 +25,9 @@ typedef struct crumb_run_line {
     double images_per_second;
 } crumb_run_line;
 
-/* Makes the folder. position < 0: a new run, whose log starts empty; else a resumed one: the log is cut to `position` bytes and
- * events from `step` (finished steps at the checkpoint) on are void. Writes recipe.yaml. */
+/* Makes the folder and writes recipe.yaml. position < 0: a new run, whose log starts empty; else a resumed one: the log is cut
+ * to `position` bytes, and events after `step` (finished steps at the checkpoint) are void. The recipe is borrowed until close.
+ */
 crumb_status crumb_run_log_open(const crumb_recipe *recipe, const char *folder, int64_t position, int64_t step,
                                 crumb_run_log **log);
 crumb_status crumb_run_log_add(crumb_run_log *log, const crumb_run_line *line);
