@@ -62,9 +62,9 @@ static size_t build_layer(net *m, int i, int64_t size, int64_t c, int64_t o, int
         exit(1);
     }
     const int64_t out = crumb_conv2d_out_h(&l->shape), rows = BATCH * out * out;
-    l->norm = (crumb_norm_plan){.rows = rows, .c = o, .threads = m->threads, .simd = 1, .act = CRUMB_ACT_CLAMP, .hi = INFINITY};
+    l->norm = (crumb_norm_plan){.rows = rows, .c = o, .threads = m->threads, .simd = 1, .act = CRUMB_ACT_RELU};
     if (m->quantized) {
-        l->norm.act = CRUMB_ACT_QUANT;
+        l->norm.act = CRUMB_ACT_RELU | CRUMB_ACT_QUANT;
         l->norm.hi = 3.0f;
         l->norm.inv_step = 3.0f;
         l->norm.step = 1.0f / 3.0f;

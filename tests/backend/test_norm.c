@@ -100,24 +100,43 @@ static void check_forward(fixture *f) {
     const crumb_norm_plan *p = &f->plan;
     for (int64_t i = 0; i < f->count; i++) {
         double size, u = pre(f, i, &size), e = 4.0 * 5.0 * ldexp(size, -24), z = u;
-        if (p->act == CRUMB_ACT_QUANT) {
-            u *= (double)p->inv_step;
-            e *= (double)p->inv_step;
+        double edge = INFINITY;
+        int inside = 1;
+        if (p->act & CRUMB_ACT_RELU) {
+            edge = fabs(u);
+            inside = u > 0.0;
+            z = u = fmax(u, 0.0);
         }
-        if (p->act != CRUMB_ACT_NONE) {
-            const double edge = fmin(fabs(u - (double)p->lo), fabs(u - (double)p->hi));
-            const int inside = u > (double)p->lo && u < (double)p->hi;
-            assert_true(bit(f, i) == inside || edge <= e);
-            z = fmin(fmax(u, (double)p->lo), (double)p->hi);
-        }
-        if (p->act == CRUMB_ACT_QUANT) {
-            const double down = rint(fmin(fmax(u - e, (double)p->lo), (double)p->hi));
-            const double up = rint(fmin(fmax(u + e, (double)p->lo), (double)p->hi));
+        if (p->act & CRUMB_ACT_QUANT) {
+            const double inverse = (double)p->inv_step, v = u * inverse, lo = (double)p->lo, hi = (double)p->hi;
+            edge = fmin(edge, fmin(fabs(v - lo) / inverse, fabs(v - hi) / inverse));
+            inside = inside && v >= lo && v <= hi;
+            const double down = rint(fmin(fmax(v - e * inverse, lo), hi)), up = rint(fmin(fmax(v + e * inverse, lo), hi));
             assert_true(f->z[i] == (float)down * p->step || f->z[i] == (float)up * p->step);
         } else {
             assert_true(fabs((double)f->z[i] - z) <= e);
         }
+        assert_true(p->act == CRUMB_ACT_NONE || bit(f, i) == inside || edge <= e);
     }
+}
+
+/* Adding gives the rounded sum of what was there and what overwriting gives; a gradient not asked for is not written. */
+static void check_accumulation(const fixture *f, const crumb_norm_gradient *once) {
+    float *dy = make(f->count, 1.0f, 0.0f), *dresidual = make(f->count, 1.0f, 0.0f);
+    float *dy0 = make(f->count, 0.0f, 0.0f), *dresidual0 = make(f->count, 0.0f, 0.0f);
+    for (int which = 1; which < 4; which++) {
+        memcpy(dy0, dy, (size_t)f->count * sizeof(float));
+        memcpy(dresidual0, dresidual, (size_t)f->count * sizeof(float));
+        crumb_norm_gradient g = *once;
+        g.dy = which & 1 ? dy : NULL, g.dresidual = which & 2 ? dresidual : NULL;
+        g.add_dy = g.add_dresidual = 1;
+        crumb_norm_backward_apply(&f->plan, &g, &f->channels, f->workspace);
+        for (int64_t i = 0; i < f->count; i++) {
+            assert_true(dy[i] == (which & 1 ? dy0[i] + f->dy[i] : dy0[i]));
+            assert_true(dresidual[i] == (which & 2 ? dresidual0[i] + f->dresidual[i] : dresidual0[i]));
+        }
+    }
+    free(dy), free(dresidual), free(dy0), free(dresidual0);
 }
 
 static void check_backward(fixture *f) {
@@ -126,7 +145,8 @@ static void check_backward(fixture *f) {
     float dstep = 0.0f;
     const crumb_norm_reduction r = {f->dgamma, f->dbeta, &dstep, f->dz, f->y, f->residual, mask};
     crumb_norm_backward_reduce(p, &r, &f->channels, f->workspace);
-    const crumb_norm_gradient g = {f->dy, f->dresidual, f->dz, f->y, mask, f->dgamma, f->dbeta};
+    const crumb_norm_gradient g = {
+        .dy = f->dy, .dresidual = f->dresidual, .dz = f->dz, .y = f->y, .mask = mask, .dgamma = f->dgamma, .dbeta = f->dbeta};
     crumb_norm_backward_apply(p, &g, &f->channels, f->workspace);
     const double unit = ldexp(1.0, -24), block = 4096.0 / (double)p->c + 20.0, n = (double)p->rows;
     for (int64_t c = 0; c < p->c; c++) {
@@ -148,12 +168,13 @@ static void check_backward(fixture *f) {
             assert_true(f->dresidual[i] == (float)k);
         }
     }
+    check_accumulation(f, &g);
 }
 
 static const crumb_norm_plan acts[] = {
     {.act = CRUMB_ACT_NONE},
-    {.act = CRUMB_ACT_CLAMP, .lo = 0.0f, .hi = INFINITY},
-    {.act = CRUMB_ACT_CLAMP, .lo = -0.5f, .hi = 1.0f},
+    {.act = CRUMB_ACT_RELU},
+    {.act = CRUMB_ACT_RELU | CRUMB_ACT_QUANT, .lo = 0.0f, .hi = 15.0f, .step = 0.07f, .inv_step = 1.0f / 0.07f},
     {.act = CRUMB_ACT_QUANT, .lo = 0.0f, .hi = 3.0f, .step = 1.0f / 3.0f, .inv_step = 3.0f},
     {.act = CRUMB_ACT_QUANT, .lo = -8.0f, .hi = 7.0f, .step = 0.11f, .inv_step = 1.0f / 0.11f},
 };
@@ -200,9 +221,9 @@ static void test_far_mean(void **state) {
 static double step_gradient(const fixture *f) {
     double sum = 0.0;
     for (int64_t i = 0; i < f->count; i++) {
-        double size, v = pre(f, i, &size) * (double)f->plan.inv_step, lo = (double)f->plan.lo, hi = (double)f->plan.hi;
-        double e = v >= hi ? hi : f->plan.step_gradient == CRUMB_STEP_PACT ? 0.0 : v <= lo ? lo : rint(v) - v;
-        sum += (double)f->dz[i] * e;
+        double size, u = pre(f, i, &size), lo = (double)f->plan.lo, hi = (double)f->plan.hi;
+        double v = (f->plan.act & CRUMB_ACT_RELU ? fmax(u, 0.0) : u) * (double)f->plan.inv_step;
+        sum += (double)f->dz[i] * (v > hi ? hi : v < lo ? lo : (double)f->plan.grad_inside * (rint(v) - v));
     }
     return sum;
 }
@@ -210,7 +231,7 @@ static double step_gradient(const fixture *f) {
 /* The inputs are multiples of 1/16 away from ties and edges, so that the sum has no jumps within rounding. */
 static void test_step_gradient(void **state) {
     (void)state;
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 32; i++) {
         crumb_norm_plan plan = {.rows = 300,
                                 .c = 13 + i % 4,
                                 .threads = 2,
@@ -220,7 +241,8 @@ static void test_step_gradient(void **state) {
                                 .step = 0.25f,
                                 .inv_step = 4.0f,
                                 .simd = i & 1,
-                                .step_gradient = i & 2 ? CRUMB_STEP_LSQ : CRUMB_STEP_PACT};
+                                .step_gradient = 1,
+                                .grad_inside = i & 2 ? 1.0f : 0.0f};
         fixture f = open_fixture(plan, 0, i & 8, 0.0f);
         for (int64_t k = 0; k < f.count; k++) {
             f.y[k] = rintf(f.y[k] * 16.0f) / 16.0f + 1.0f / 64.0f;
@@ -236,7 +258,7 @@ static void test_step_gradient(void **state) {
     }
 }
 
-static void test_nan_passes(void **state) {
+static void test_nan(void **state) {
     (void)state;
     for (int simd = 0; simd < 2; simd++) {
         crumb_norm_plan plan = acts[3];
@@ -244,6 +266,9 @@ static void test_nan_passes(void **state) {
         fixture f = open_fixture(plan, 0, 0, 0.0f);
         f.y[3] = NAN;
         crumb_norm_forward(&plan, f.z, f.mask, f.y, NULL, &f.channels, f.workspace);
+        assert_true(f.z[3] == 0.0f && !bit(&f, 3) && !isnan(f.z[4]));
+        f.plan.act = CRUMB_ACT_RELU;
+        crumb_norm_forward(&f.plan, f.z, f.mask, f.y, NULL, &f.channels, f.workspace);
         assert_true(isnan(f.z[3]) && !bit(&f, 3) && !isnan(f.z[4]));
         close_fixture(&f);
     }
@@ -251,8 +276,8 @@ static void test_nan_passes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_channels),      cmocka_unit_test(test_many_rows),  cmocka_unit_test(test_far_mean),
-        cmocka_unit_test(test_step_gradient), cmocka_unit_test(test_nan_passes),
+        cmocka_unit_test(test_channels),      cmocka_unit_test(test_many_rows), cmocka_unit_test(test_far_mean),
+        cmocka_unit_test(test_step_gradient), cmocka_unit_test(test_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

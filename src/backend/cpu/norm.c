@@ -111,7 +111,7 @@ void crumb_norm_backward_reduce(const crumb_norm_plan *p, const crumb_norm_reduc
                           .dz = r->dz,
                           .mask_in = r->mask,
                           .residual = r->residual,
-                          .dstep = p->step_gradient != CRUMB_STEP_NONE ? &marker : NULL};
+                          .dstep = p->step_gradient ? &marker : NULL};
     set_channels(&job, channels, factors(p, workspace));
     run_rows(&job, kernels(p)->reduce, sums);
     for (int64_t c = 0; channels->mean && c < p->c; c++) {
@@ -141,13 +141,15 @@ void crumb_norm_backward_apply(const crumb_norm_plan *p, const crumb_norm_gradie
                           .mask_in = g->mask,
                           .out = g->dy,
                           .dresidual = g->dresidual,
+                          .add_out = g->add_dy,
+                          .add_dresidual = g->add_dresidual,
                           .slope = slope,
                           .offset = offset};
     set_channels(&job, channels, scale);
-    const double rows = (double)p->rows;
+    const double share = g->constant ? 0.0 : 1.0 / (double)p->rows;
     for (int64_t c = 0; channels->mean && c < p->c; c++) {
-        slope[c] = (float)(-(double)scale[c] * (double)channels->invstd[c] * (double)g->dgamma[c] / rows);
-        offset[c] = (float)(-(double)scale[c] * (double)g->dbeta[c] / rows);
+        slope[c] = (float)(-(double)scale[c] * (double)channels->invstd[c] * (double)g->dgamma[c] * share);
+        offset[c] = (float)(-(double)scale[c] * (double)g->dbeta[c] * share);
     }
     run_rows(&job, kernels(p)->apply, NULL);
 }

@@ -2,18 +2,16 @@
  *
  * Tensors are rows x c, channels last (an NHWC activation has n*h*w rows). One forward pass computes
  *
- *     u = (y - mean) * invstd * gamma + beta   (+ residual)
- *     z = u                                     CRUMB_ACT_NONE
- *     z = min(max(u, lo), hi)                   CRUMB_ACT_CLAMP: ReLU is lo = 0, hi = infinity
- *     z = step * round(min(max(u/step, lo), hi))  CRUMB_ACT_QUANT: lo and hi are integer codes
+ *     u = (y - mean) * (invstd * gamma) + beta   (+ residual)
+ *     r = u < 0 ? 0 : u                          with CRUMB_ACT_RELU, else r = u
+ *     z = step * round(min(max(v, lo), hi))      with CRUMB_ACT_QUANT, v = r * inv_step, else z = r
  *
- * Rounding is to nearest, ties to even; u/step is u * inv_step; NaN passes through. Because lo and hi are
- * integers, clamping before rounding gives the same code as after it. DoReFa on [0, 1] with b bits is
- * step = 1/(2^b - 1), lo = 0, hi = 2^b - 1; PACT has step = alpha/(2^b - 1); LSQ learns step.
+ * Rounding is to nearest, ties to even; lo and hi are integer codes, so that clamping before rounding gives
+ * the same code as after it. NaN passes through u and r and becomes the level lo of z.
  *
- * The gradient is straight through: g = dz where lo < u (or u/step) < hi, else 0. Forward writes that
- * condition as a bit for each element, so that backward reads y, dz and 1/32 of a tensor, and never z:
- * mask[row * chunks + c/16] holds channel c in bit c%16, chunks = ceil(c/16).
+ * The gradient is straight through: g = dz where u > 0 (RELU) and lo <= v <= hi (QUANT), else 0. Forward
+ * writes that condition as a bit for each element, so that backward reads y, dz and 1/32 of a tensor, and
+ * never z: mask[row * chunks + c/16] holds channel c in bit c%16, chunks = ceil(c/16).
  *
  * Backward needs two sums for each channel before any element of dy is known, hence two passes:
  *
@@ -33,21 +31,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CRUMB_ACT_NONE = 0, CRUMB_ACT_CLAMP = 1, CRUMB_ACT_QUANT = 2 };
-
-/* Gradient of the step, a scalar: sum of dz * e(u/step), with v = u/step and
- * LSQ   e = round(v) - v inside, lo below, hi above (Esser et al. 2020, equation 3);
- * PACT  e = hi above, 0 elsewhere (Choi et al. 2018), so that d alpha = d step / hi. */
-enum { CRUMB_STEP_NONE = 0, CRUMB_STEP_LSQ = 1, CRUMB_STEP_PACT = 2 };
+enum { CRUMB_ACT_NONE = 0, CRUMB_ACT_RELU = 1, CRUMB_ACT_QUANT = 2 };
 
 typedef struct {
     int64_t rows, c;
     int threads;
     int simd; /* 0: plain C only, 1: the best the CPU has */
     int act;
-    float lo, hi;
-    float step, inv_step; /* QUANT only */
-    int step_gradient;    /* QUANT only */
+    float lo, hi, step, inv_step; /* QUANT only */
+    /* QUANT with a learned step: dstep = sum of dz * e, e = lo below, hi above, grad_inside * (round(v) - v) inside
+     * (Esser et al. 2020, equation 3; PACT is grad_inside = 0). */
+    int step_gradient;
+    float grad_inside;
 } crumb_norm_plan;
 
 /* Per-channel vectors; mean == NULL switches normalisation off and the others are not read. */
@@ -78,8 +73,10 @@ void crumb_norm_backward_reduce(const crumb_norm_plan *plan, const crumb_norm_re
                                 void *workspace);
 
 typedef struct {
-    float *dy;                   /* out */
+    float *dy;                   /* out or NULL */
     float *dresidual;            /* out or NULL: g; may be dz */
+    int add_dy, add_dresidual;   /* add to what is there instead of overwriting */
+    int constant;                /* mean and invstd did not come from y: their share of dy is left out */
     const float *dz, *y;         /* dy may be dz when dresidual is not, or y */
     const uint16_t *mask;        /* NULL: g = dz */
     const float *dgamma, *dbeta; /* from the first pass */

@@ -31,23 +31,26 @@ V vec v_mul(vec a, vec b) {
 V vec v_fma(vec a, vec b, vec c) {
     return _mm512_fmadd_ps(a, b, c);
 }
-V vec v_max(vec lo, vec x) {
-    return _mm512_max_ps(lo, x);
+V vec v_max(vec a, vec b) {
+    return _mm512_max_ps(a, b);
 }
-V vec v_min(vec hi, vec x) {
-    return _mm512_min_ps(hi, x);
+V vec v_min(vec a, vec b) {
+    return _mm512_min_ps(a, b);
 }
-V vec v_round(vec x) {
-    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+V vec v_relu(vec x) {
+    return _mm512_max_ps(_mm512_setzero_ps(), x);
 }
-V uint16_t v_between(vec lo, vec x, vec hi) {
-    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(lo, x, _CMP_LT_OQ), x, hi, _CMP_LT_OQ);
+V uint16_t v_inside(vec lo, vec x, vec hi) {
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(lo, x, _CMP_LE_OQ), x, hi, _CMP_LE_OQ);
 }
-V uint16_t v_above(vec x, vec hi) {
-    return _mm512_cmp_ps_mask(x, hi, _CMP_GE_OQ);
+V uint16_t v_above(vec x, vec lo) {
+    return _mm512_cmp_ps_mask(x, lo, _CMP_GT_OQ);
 }
 V vec v_keep(uint16_t bits, vec x) {
     return _mm512_maskz_mov_ps(bits, x);
+}
+V vec v_pick(uint16_t bits, vec a, vec b) {
+    return _mm512_mask_blend_ps(bits, b, a);
 }
 
 #include "backend/cpu/norm_kernels.tmpl"

@@ -45,32 +45,35 @@ V vec v_fma(vec a, vec b, vec c) {
     EACH c.f[i] += a.f[i] * b.f[i];
     return c;
 }
-V vec v_max(vec lo, vec x) {
-    EACH x.f[i] = lo.f[i] > x.f[i] ? lo.f[i] : x.f[i];
+V vec v_max(vec a, vec b) {
+    EACH b.f[i] = a.f[i] > b.f[i] ? a.f[i] : b.f[i];
+    return b;
+}
+V vec v_min(vec a, vec b) {
+    EACH b.f[i] = a.f[i] < b.f[i] ? a.f[i] : b.f[i];
+    return b;
+}
+V vec v_relu(vec x) {
+    EACH x.f[i] = x.f[i] < 0.0f ? 0.0f : x.f[i];
     return x;
 }
-V vec v_min(vec hi, vec x) {
-    EACH x.f[i] = hi.f[i] < x.f[i] ? hi.f[i] : x.f[i];
-    return x;
-}
-/* Adding 1.5 * 2^23 leaves no bits below one: the sum is rounded by the hardware, ties to even. */
-V vec v_round(vec x) {
-    EACH x.f[i] = (x.f[i] + 12582912.0f) - 12582912.0f;
-    return x;
-}
-V uint16_t v_between(vec lo, vec x, vec hi) {
+V uint16_t v_inside(vec lo, vec x, vec hi) {
     unsigned bits = 0;
-    EACH bits |= (unsigned)(lo.f[i] < x.f[i] && x.f[i] < hi.f[i]) << i;
+    EACH bits |= (unsigned)(lo.f[i] <= x.f[i] && x.f[i] <= hi.f[i]) << i;
     return (uint16_t)bits;
 }
-V uint16_t v_above(vec x, vec hi) {
+V uint16_t v_above(vec x, vec lo) {
     unsigned bits = 0;
-    EACH bits |= (unsigned)(x.f[i] >= hi.f[i]) << i;
+    EACH bits |= (unsigned)(x.f[i] > lo.f[i]) << i;
     return (uint16_t)bits;
 }
 V vec v_keep(uint16_t bits, vec x) {
     EACH x.f[i] = bits >> i & 1 ? x.f[i] : 0.0f;
     return x;
+}
+V vec v_pick(uint16_t bits, vec a, vec b) {
+    EACH a.f[i] = bits >> i & 1 ? a.f[i] : b.f[i];
+    return a;
 }
 
 #include "backend/cpu/norm_kernels.tmpl"

@@ -16,6 +16,7 @@ typedef struct {
     float *out, *dresidual;
     double *sums; /* statistics: mean, M2; reduce: sum g, sum g (y - mean); [2][c] */
     double *dstep;
+    int add_out, add_dresidual;
 } crumb_norm_job;
 
 typedef struct {
