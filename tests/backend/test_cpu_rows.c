@@ -213,10 +213,11 @@ static void same(const chain *c, const char *what, int at, const float *row, con
     }
 }
 
-/* Whether the quantizer's input is clear of ties and edges. */
+/* Whether the quantizer's input is clear of ties and edges; without batch norm it has the reference's bits, and they do not
+ * matter. */
 static bool clear_of_ties(chain *c) {
     const int q = c->query.nodes - 1;
-    if (!has(c, "quantize") || q == 0) {
+    if (!has(c, "quantize") || !has(c, "batch_norm")) {
         return true;
     }
     crumb_op_call op = op_call(c, q, true);
@@ -225,7 +226,7 @@ static bool clear_of_ties(chain *c) {
     crumb_quant_call_of(&op, &call);
     c->site.quantizer->uniform(&call, &u);
     for (int64_t i = 0; i < call.count; i++) {
-        const double v = (double)(call.x[i] * u.inverse), margin = c->bound * 8.0 * fmax(1.0, (double)u.inverse);
+        const double v = (double)(call.x[i] * u.inverse), margin = ldexp(fmax(1.0, (double)u.inverse), -19);
         const bool inside = v > (double)u.lo - 1.0 && v < (double)u.hi + 1.0, zero = call.x[i] == 0.0f && has(c, "relu");
         if (!zero && inside &&
             (fabs(fabs(v - rint(v)) - 0.5) < margin || fabs(v - (double)u.lo) < margin || fabs(v - (double)u.hi) < margin)) {
@@ -309,7 +310,10 @@ static void check(const crumb_backend_row *row, const char *quantizer, int bits,
     bind(&c);
     const bool sums = has(&c, "batch_norm") || has(&c, "conv2d") || has(&c, "linear");
     c.bound = sums ? 2.0 * ldexp((double)(9 * channels + 40 + 16), -24) : 0.0;
-    for (int number = 0; number < 3;) {
+    for (int number = 0, tries = 0; number < 3; tries++) {
+        if (tries == 50) {
+            fail_msg("%s with %s: no data clear of ties", row->name, quantizer);
+        }
         number += step(&c, number);
     }
     draw(&c, 0);
@@ -324,12 +328,14 @@ static void check(const crumb_backend_row *row, const char *quantizer, int bits,
     assert_int_equal(memory.live, 0);
 }
 
+/* The extremes of a first batch are the edges of minmax's range: behind batch norm, rounding decides on their gradient. */
 static void test_rows(void **state) {
     (void)state;
     static const char *const quantizers[] = {"dorefa", "lsq", "minmax"};
     for (int i = 0; crumb_backend_rows[i] != NULL; i++) {
         for (int k = 0; k < 12; k++) {
-            check(crumb_backend_rows[i], quantizers[k % 3], 2 + k % 2, 1 + k % 2, 3 + 6 * k / 2 % 30, k & 1, 0);
+            const bool norm = strcmp(crumb_backend_rows[i]->pattern[0], "batch_norm") == 0;
+            check(crumb_backend_rows[i], quantizers[norm ? k % 2 : k % 3], 2 + k % 2, 1 + k % 2, 3 + 6 * k / 2 % 30, k & 1, 0);
         }
     }
 }
