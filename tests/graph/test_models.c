@@ -431,6 +431,28 @@ static void test_bad_arguments(void **state) {
     assert_null(graph);
 }
 
+/* Shapes of layers that the networks do not use, or use with one set of numbers only. */
+static void test_layers(void **state) {
+    crumb_ctx *ctx = *state;
+    crumb_graph *graph;
+    int x, y;
+    assert_ok(ctx, crumb_graph_create(ctx, &graph));
+    assert_ok(ctx, crumb_graph_input(graph, "x", CRUMB_SHAPE(1, 9, 8, 6), &x));
+    crumb_conv conv = {.out = 4, .kernel = 3, .stride = 2, .dilation = 2, .padding = 1, .groups = 2, .bias = true};
+    assert_ok(ctx, crumb_graph_conv2d(graph, "conv", x, conv, &y)); /* windows of 5 on 11x10: 4x3 */
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 3, 4)));
+    assert_true(crumb_shape_equal(shape_of(graph, "conv.weight"), CRUMB_SHAPE(4, 3, 3, 3)));
+    assert_true(crumb_shape_equal(shape_of(graph, "conv.bias"), CRUMB_SHAPE(4)));
+    assert_ok(ctx, crumb_graph_average_pool(graph, "pool", x, 3, 2, &y));
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 3, 6)));
+    assert_ok(ctx, crumb_graph_pad_channels(graph, "pad", y, 1, 3, &y));
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 3, 10)));
+    assert_ok(ctx, crumb_graph_subsample(graph, "every third", y, 3, &y));
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 2, 1, 10)));
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "already", crumb_graph_conv2d(graph, "conv", x, conv, &y));
+    crumb_graph_destroy(graph);
+}
+
 static void test_bad_layers(void **state) {
     crumb_ctx *ctx = *state;
     crumb_graph *graph;
@@ -503,6 +525,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_small, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_allocations, setup, teardown),
     };
