@@ -122,7 +122,8 @@ static crumb_status match_value(matching *m, int index) {
     return CRUMB_OK;
 }
 
-/* PyTorch counts the batches a batch norm has seen; nothing here needs the count. */
+/* The number of batches a batch norm has seen. Files from before PyTorch 0.4.1 lack it, other programs' files may have it where
+ * we have none: it matters only to a re-estimation of statistics, which starts from 0. */
 static bool is_counter(const char *name) {
     static const char tail[] = "num_batches_tracked";
     size_t length = strlen(name);
@@ -139,8 +140,9 @@ static bool has_prefix(const matching *m, const char *name) {
 static crumb_status check_complete(const matching *m) {
     name_list missing = {0}, unknown = {0};
     for (int i = 0; i < m->graph->values; i++) {
-        if (is_stored(&m->graph->value[i]) && m->tensor[i] < 0 && !m->quantizer[i]) {
-            add_name(&missing, m->graph->value[i].name);
+        const crumb_value *value = &m->graph->value[i];
+        if (is_stored(value) && m->tensor[i] < 0 && !m->quantizer[i] && !is_counter(value->name)) {
+            add_name(&missing, value->name);
         }
     }
     for (int i = 0; i < crumb_safetensors_count(m->file); i++) {

@@ -48,8 +48,8 @@ void crumb_safetensors_drop(crumb_safetensors_writer *writer); /* frees; also af
 /* Adds every PARAM and STATE of the graph. */
 crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_safetensors_writer *writer);
 /* Loads values by name ("module." in front, as DataParallel saves, is skipped). strict: every PARAM and STATE but quantizer
- * state must be there, and nothing else (but num_batches_tracked); otherwise loads what matches. A wrong shape is an error that
- * names it. */
+ * state must be there, and nothing else (num_batches_tracked may be missing or extra); otherwise loads what matches. A wrong
+ * shape is an error that names it. */
 crumb_status crumb_graph_load(crumb_graph *graph, const char *prefix, const crumb_safetensors *file, bool strict);
 
 /* A row of formats.inc. */
