@@ -6,6 +6,7 @@
 #include "harness.h"
 
 #include "base/file.h"
+#include "formats/safetensors.h"
 
 #include <jansson.h>
 
@@ -78,6 +79,25 @@ static void load(crumb_graph *graph, const weights *w) {
     assert_int_equal(found, json_object_size(w->header) - 1); /* __metadata__ */
 }
 
+/* The project's own strict loader gives the same values. */
+static void check_loader(crumb_ctx *ctx, const char *name, const crumb_graph *graph) {
+    char path[512];
+    snprintf(path, sizeof(path), "%s/weights/%s-cifar10.safetensors", test_data(), name);
+    crumb_safetensors *file;
+    crumb_graph *other;
+    assert_ok(ctx, crumb_model_build(ctx, crumb_model_find(name), NULL, CRUMB_SHAPE(1, SIDE, SIDE, 3), 10, 2, &other));
+    assert_ok(ctx, crumb_safetensors_open(ctx, path, &file));
+    assert_ok(ctx, crumb_graph_load(other, "", file, true));
+    for (int i = 0; i < graph->values; i++) {
+        if (graph->value[i].data != NULL) {
+            size_t size = (size_t)crumb_shape_count(graph->value[i].shape) * sizeof(float);
+            assert_memory_equal(graph->value[i].data, other->value[i].data, size);
+        }
+    }
+    crumb_safetensors_close(file);
+    crumb_graph_destroy(other);
+}
+
 /* Planes of bytes to normalised NHWC, with the means and deviations the weights were trained with. */
 static void read_batch(const uint8_t *records, float *x) {
     static const float mean[] = {0.485f, 0.456f, 0.406f}, deviation[] = {0.229f, 0.224f, 0.225f};
@@ -121,6 +141,7 @@ static void check(const char *name, int least) {
     read_weights(ctx, name, &w);
     assert_ok(ctx, crumb_model_build(ctx, crumb_model_find(name), NULL, CRUMB_SHAPE(1, SIDE, SIDE, 3), 10, 1, &graph));
     load(graph, &w);
+    check_loader(ctx, name, graph);
     assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = BATCH}, &exec));
     int right = count_right(exec, graph, records);
     print_message("%s: %d of %d right\n", name, right, IMAGES);
