@@ -26,10 +26,6 @@ static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const 
     return CRUMB_OK;
 }
 
-static int64_t block_width(int64_t channels, int64_t first) {
-    return channels - first < CRUMB_LOOP_CHANNELS ? channels - first : CRUMB_LOOP_CHANNELS;
-}
-
 /* Mean and biased variance of the channels of one block. The second pass subtracts the mean first: no cancellation. */
 static void block_statistics(const crumb_real *x, int64_t rows, int64_t channels, int64_t width, double *mean, double *var) {
     for (int64_t row = 0; row < rows; row++) {
@@ -60,8 +56,8 @@ static void batch_statistics(crumb_op_call *call, crumb_real *mean, crumb_real *
 #pragma omp parallel for if (rows * channels > CRUMB_LOOP_PARALLEL)
     for (int64_t first = 0; first < channels; first += CRUMB_LOOP_CHANNELS) {
         double m[CRUMB_LOOP_CHANNELS] = {0}, v[CRUMB_LOOP_CHANNELS] = {0};
-        block_statistics(x + first, rows, channels, block_width(channels, first), m, v);
-        for (int64_t j = 0; j < block_width(channels, first); j++) {
+        block_statistics(x + first, rows, channels, crumb_loop_width(channels, first), m, v);
+        for (int64_t j = 0; j < crumb_loop_width(channels, first); j++) {
             int64_t c = first + j;
             mean[c] = (crumb_real)m[j];
             rstd[c] = (crumb_real)(1 / sqrt(v[j] + p->eps));
@@ -141,7 +137,7 @@ static void backward(crumb_op_call *call) {
     }
 #pragma omp parallel for if (rows * channels > CRUMB_LOOP_PARALLEL)
     for (int64_t c = 0; c < channels; c += CRUMB_LOOP_CHANNELS) {
-        block_sums(x + c, dy + c, rows, channels, block_width(channels, c), mean + c, rstd + c, dbias + c, dweight + c);
+        block_sums(x + c, dy + c, rows, channels, crumb_loop_width(channels, c), mean + c, rstd + c, dbias + c, dweight + c);
     }
     if (call->dx[X] != NULL) {
         backward_x(call, mean, rstd, dbias, dweight);

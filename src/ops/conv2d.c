@@ -130,7 +130,7 @@ static void backward_image(const geometry *g, crumb_real *dx, const crumb_real *
 /* t[k,l,c,o] = sum over pixels of x dy for one kernel position, group, and at most CRUMB_LOOP_CHANNELS channels from c on. */
 static void backward_weight_block(const geometry *g, crumb_real *t, const crumb_real *x, const crumb_real *dy, int64_t kl,
                                   int64_t group, int64_t c) {
-    int64_t end = c + CRUMB_LOOP_CHANNELS < g->group_c ? c + CRUMB_LOOP_CHANNELS : g->group_c, from = group * g->group_o;
+    int64_t end = c + crumb_loop_width(g->group_c, c), from = group * g->group_o;
     for (int64_t at = c; at < end; at++) {
         memset(t + (kl * g->group_c + at) * g->o + from, 0, (size_t)g->group_o * sizeof(crumb_real));
     }

@@ -34,12 +34,17 @@ static inline void crumb_put_all(crumb_real *dst, const crumb_real *src, int64_t
     }
 }
 
+/* Channels of the task that begins with channel `first`. */
+static inline int64_t crumb_loop_width(int64_t channels, int64_t first) {
+    return channels - first < CRUMB_LOOP_CHANNELS ? channels - first : CRUMB_LOOP_CHANNELS;
+}
+
 /* dst[c] = (or +=) sum over rows of a[row, c] * b[row, c]; b NULL: of a[row, c]. */
 static inline void crumb_channel_sums(crumb_real *dst, const crumb_real *a, const crumb_real *b, int64_t rows, int64_t channels,
                                       bool add) {
 #pragma omp parallel for if (rows * channels > CRUMB_LOOP_PARALLEL)
     for (int64_t first = 0; first < channels; first += CRUMB_LOOP_CHANNELS) {
-        int64_t width = channels - first < CRUMB_LOOP_CHANNELS ? channels - first : CRUMB_LOOP_CHANNELS;
+        int64_t width = crumb_loop_width(channels, first);
         double sum[CRUMB_LOOP_CHANNELS] = {0};
         for (int64_t row = 0; row < rows; row++) {
             for (int64_t j = 0; j < width; j++) {

@@ -9,34 +9,29 @@ static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const 
     return crumb_infer_loss(ctx, &CRUMB_OP_NAME(softmax_cross_entropy), params, inputs, x, plan);
 }
 
-static void forward(crumb_op_call *call) {
+static double row_loss(const crumb_op_call *call, int64_t n, int64_t class) {
     const crumb_softmax_cross_entropy_params *p = call->params;
-    const crumb_real *logits = call->x[0].data, *label = call->x[1].data;
-    int64_t rows = crumb_loss_rows(&call->x[1]), classes = call->x[0].shape.dim[1];
-    double sum = 0;
-    for (int64_t n = 0; n < call->x[0].shape.dim[0]; n++) {
-        if (label[n] >= 0) {
-            sum += crumb_cross_entropy(logits + n * classes, label[n], classes, p->label_smoothing);
-        }
+    int64_t classes = call->x[0].shape.dim[1];
+    return crumb_cross_entropy((const crumb_real *)call->x[0].data + n * classes, class, classes, p->label_smoothing);
+}
+
+static void row_gradient(const crumb_op_call *call, int64_t n, int64_t class, double dy, crumb_real *dx) {
+    const crumb_softmax_cross_entropy_params *p = call->params;
+    int64_t classes = call->x[0].shape.dim[1];
+    const crumb_real *z = (const crumb_real *)call->x[0].data + n * classes;
+    double log_sum = crumb_log_sum_exp(z, classes, 1);
+    for (int64_t j = 0; j < classes; j++) {
+        double gradient = exp((double)z[j] - log_sum) - crumb_smooth_target(class, j, classes, p->label_smoothing);
+        crumb_put(dx + j, (crumb_real)(dy * gradient), call->add[0]);
     }
-    *(crumb_real *)call->y.data = (crumb_real)(rows > 0 ? sum / (double)rows : 0);
+}
+
+static void forward(crumb_op_call *call) {
+    crumb_loss_forward(call, row_loss);
 }
 
 static void backward(crumb_op_call *call) {
-    const crumb_softmax_cross_entropy_params *p = call->params;
-    const crumb_real *logits = call->x[0].data, *label = call->x[1].data;
-    crumb_real *dx = call->dx[0];
-    int64_t rows = crumb_loss_rows(&call->x[1]), classes = call->x[0].shape.dim[1];
-    double dy = (double)*(const crumb_real *)call->dy / (double)rows; /* used only where a row counts */
-    for (int64_t n = 0; dx != NULL && n < call->x[0].shape.dim[0]; n++) {
-        const crumb_real *z = logits + n * classes;
-        double log_sum = crumb_log_sum_exp(z, classes, 1);
-        for (int64_t j = 0; j < classes; j++) {
-            double target = crumb_smooth_target(label[n], j, classes, p->label_smoothing);
-            double gradient = label[n] >= 0 ? dy * (exp((double)z[j] - log_sum) - target) : 0;
-            crumb_put(dx + n * classes + j, (crumb_real)gradient, call->add[0]);
-        }
-    }
+    crumb_loss_backward(call, row_gradient);
 }
 
 static double flops(const void *params, int inputs, const crumb_shape *x, crumb_shape y) {
