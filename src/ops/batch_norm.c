@@ -17,12 +17,14 @@ enum { X, WEIGHT, BIAS, MEAN, VAR, TRACKED };
 
 static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
     const crumb_op *op = &CRUMB_OP_NAME(batch_norm);
-    CRUMB_TRY(crumb_infer_per_channel(ctx, op, params, inputs, x, plan));
+    crumb_op_plan own;
+    CRUMB_TRY(crumb_infer_per_channel(ctx, op, params, inputs, x, &own));
     if (!crumb_shape_equal(x[MEAN], x[WEIGHT]) || !crumb_shape_equal(x[VAR], x[WEIGHT]) || crumb_shape_count(x[TRACKED]) != 1) {
         return crumb_infer_fail(ctx, op, inputs, x, "statistics must be [C], num_batches_tracked one value");
     }
-    plan->saved = 2 * (size_t)crumb_shape_last(x[X]) * sizeof(crumb_real); /* mean and r of the batch */
-    plan->scratch = 2 * (size_t)crumb_shape_last(x[X]) * sizeof(crumb_real);
+    own.saved = 2 * (size_t)crumb_shape_last(x[X]) * sizeof(crumb_real); /* mean and r of the batch */
+    own.scratch = own.saved;
+    *plan = own;
     return CRUMB_OK;
 }
 

@@ -3,11 +3,14 @@
 #include "ops/loops.h"
 
 static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
+    const crumb_op *op = &CRUMB_OP_NAME(clip);
     const crumb_clip_params *p = params;
-    if (!(p->min <= p->max)) {
+    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+    if (p->min > p->max) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "clip: min %g is above max %g", p->min, p->max);
     }
-    return crumb_infer_same(ctx, &CRUMB_OP_NAME(clip), params, inputs, x, plan);
+    *plan = (crumb_op_plan){.output = x[0]};
+    return CRUMB_OK;
 }
 
 static void forward(crumb_op_call *call) {
