@@ -1,5 +1,5 @@
-/* Feeds files to a fuzz target without a fuzzer: the tests replay every seed and every input that once crashed, in the normal and
- * in the sanitizer build, with whatever compiler there is. Arguments are files and folders. */
+/* Feeds files to a fuzz target without a fuzzer: the tests replay every seed and every input that once crashed, in the normal
+ * and in the sanitizer build, with whatever compiler there is. Arguments are files and folders. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

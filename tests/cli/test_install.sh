@@ -1,0 +1,43 @@
+# make install: what lies where, and that a program outside builds against it with pkg-config and with CMake.
+. tests/cli/common.sh
+[[ -e $BUILD/libcrumb.so ]] || exit 77
+prefix=$work/prefix
+cmake --install "$BUILD" --prefix "$prefix" >"$work/stdout" 2>&1 || wrong "installation fails"
+lib=$(dirname "$(find "$prefix" -name libcrumb.a)")
+for file in bin/crumb include/crumb/base.h include/crumb/train.h share/man/man1/crumb.1 share/bash-completion/completions/crumb \
+    share/zsh/site-functions/_crumb share/fish/vendor_completions.d/crumb.fish; do
+    [[ -s $prefix/$file ]] || wrong "$file is not installed"
+done
+for file in libcrumb.a libcrumb.so pkgconfig/crumb.pc cmake/crumb/crumbConfig.cmake cmake/crumb/crumbConfigVersion.cmake; do
+    [[ -s $lib/$file ]] || wrong "$lib/$file is not installed"
+done
+readelf -d "$lib/libcrumb.so" | grep -q 'soname: \[libcrumb.so.0\]' || wrong "no soname"
+! grep -rqF "$root" "$lib/pkgconfig" "$lib/cmake" || wrong "an installed file names the source folder"
+"$prefix/bin/crumb" --version >/dev/null || wrong "the installed command does not run"
+
+# Moved as a whole, it still works.
+mv "$prefix" "$work/moved"
+prefix=$work/moved lib=$work/moved/${lib#"$work"/prefix/}
+export PKG_CONFIG_PATH=$lib/pkgconfig LD_LIBRARY_PATH=$lib
+small_recipe "$work/small.yaml"
+cc=${CC:-cc}
+$cc examples/01_train.c $(pkg-config --cflags --libs crumb) -o "$work/shared" 2>"$work/stderr" || wrong "does not link with pkg-config"
+ldd "$work/shared" | grep -q "$lib/libcrumb.so.0" || wrong "does not use the shared library"
+sed 's/-lcrumb/-l:libcrumb.a/' <<<"$(pkg-config --cflags --libs --static crumb)" >"$work/flags"
+$cc examples/01_train.c $(<"$work/flags") -o "$work/static" 2>"$work/stderr" || wrong "does not link statically"
+mkdir "$work/outside"
+cp examples/01_train.c "$work/outside/"
+cat >"$work/outside/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(outside LANGUAGES C)
+find_package(crumb 0.1 REQUIRED)
+add_executable(outside 01_train.c)
+target_link_libraries(outside PRIVATE crumb::crumb)
+CMAKE
+cmake -S "$work/outside" -B "$work/outside/build" -DCMAKE_PREFIX_PATH="$prefix" >"$work/stdout" 2>"$work/stderr" &&
+    cmake --build "$work/outside/build" >"$work/stdout" 2>"$work/stderr" || wrong "does not build with CMake"
+for program in "$work/shared" "$work/static" "$work/outside/build/outside"; do
+    "$program" "$work/small.yaml" "$work/$(basename "$program")-run" train.epochs=1 >"$work/stdout" 2>"$work/stderr" ||
+        wrong "$program fails"
+done
+finish
