@@ -7,7 +7,6 @@
 #include "backend/cpu/conv_pass.h"
 #include "backend/cpu/onednn.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 

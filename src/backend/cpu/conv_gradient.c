@@ -2,8 +2,8 @@
  * into its own copy of the gradient, kept as pieces in the kernel's order; the copies are then added in
  * thread order, so that the bits depend on the number of threads and on nothing else. */
 #include "backend/cpu/conv_pass.h"
+#include "base/threads.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum { LANES = CRUMB_CONV_LANES, PIECE_O = 8 };

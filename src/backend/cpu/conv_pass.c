@@ -1,7 +1,6 @@
 /* Forward and backward-data on the direct kernels; conv_direct.h explains the method. */
 #include "backend/cpu/conv_pass.h"
-
-#include <omp.h>
+#include "base/threads.h"
 
 enum { LANES = CRUMB_CONV_LANES };
 

@@ -3,7 +3,6 @@
 
 #include "backend/cpu/norm_kernels.h"
 
-#include <omp.h>
 #include <string.h>
 
 typedef void rows_fn(const crumb_norm_job *job, int64_t row0, int64_t row1);

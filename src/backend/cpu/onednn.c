@@ -6,8 +6,8 @@
  * The library's scratchpad is the caller's workspace, behind the reordered weights.
  */
 #include "backend/cpu/onednn.h"
+#include "base/threads.h"
 
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
 
