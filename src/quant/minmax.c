@@ -45,10 +45,11 @@ static void observe_weight(const crumb_quant_call *call) {
 static void observe_activation(const crumb_quant_call *call) {
     const float *x = call->x;
     float low = 0.0f, high = 0.0f;
-#pragma omp parallel for simd schedule(static) reduction(min                                                                   \
-                                                         : low) reduction(max                                                  \
-                                                                          : high) if (call->count >= CRUMB_PARALLEL_LEAST)
-    for (int64_t i = 0; i < call->count; i++) {
+    int64_t count = call->count;
+    /* clang-format off */
+#pragma omp parallel for simd schedule(static) reduction(min : low) reduction(max : high) if (count >= CRUMB_PARALLEL_LEAST)
+    /* clang-format on */
+    for (int64_t i = 0; i < count; i++) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
     }

@@ -64,14 +64,19 @@ float crumb_statistic_mean_abs(const crumb_quant_call *call, const float *x, int
 void crumb_straight_through(const crumb_quant_call *call, float limit, float gain) {
     const float *x = call->x, *dy = call->dy;
     float *dx = call->dx;
-    if (dx == NULL) {
-        return;
-    }
-    bool add = call->add;
-#pragma omp parallel for simd schedule(static) if (call->count >= CRUMB_PARALLEL_LEAST)
-    for (int64_t i = 0; i < call->count; i++) {
-        float g = gain * dy[i], value = fabsf(x[i]) <= limit ? g : 0.0f;
-        dx[i] = add ? dx[i] + value : value;
+    int64_t count = dx != NULL ? call->count : 0;
+    if (call->add) { /* two loops, since one with `add` inside does not vectorise */
+#pragma omp parallel for simd schedule(static) if (count >= CRUMB_PARALLEL_LEAST)
+        for (int64_t i = 0; i < count; i++) {
+            float g = gain * dy[i];
+            dx[i] += fabsf(x[i]) <= limit ? g : 0.0f;
+        }
+    } else {
+#pragma omp parallel for simd schedule(static) if (count >= CRUMB_PARALLEL_LEAST)
+        for (int64_t i = 0; i < count; i++) {
+            float g = gain * dy[i];
+            dx[i] = fabsf(x[i]) <= limit ? g : 0.0f;
+        }
     }
 }
 

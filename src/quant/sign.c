@@ -16,9 +16,12 @@ static int levels(const crumb_quant *site) {
 }
 
 static void fake(const crumb_quant_call *call) {
-#pragma omp parallel for simd schedule(static) if (call->count >= CRUMB_PARALLEL_LEAST)
-    for (int64_t i = 0; i < call->count; i++) {
-        call->y[i] = call->x[i] >= 0.0f ? 1.0f : -1.0f;
+    const float *x = call->x;
+    float *y = call->y;
+    int64_t count = call->count;
+#pragma omp parallel for simd schedule(static) if (count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t i = 0; i < count; i++) {
+        y[i] = x[i] >= 0.0f ? 1.0f : -1.0f;
     }
 }
 
@@ -26,10 +29,11 @@ static void grad_quadratic(const crumb_quant_call *call) {
     const float *x = call->x, *dy = call->dy;
     float *dx = call->dx;
     bool add = call->add;
-#pragma omp parallel for simd schedule(static) if (call->count >= CRUMB_PARALLEL_LEAST)
-    for (int64_t i = 0; i < call->count; i++) {
-        float slope = 2.0f - 2.0f * fabsf(x[i]), value = dy[i] * (slope > 0.0f ? slope : 0.0f);
-        dx[i] = add ? dx[i] + value : value;
+    int64_t count = call->count;
+#pragma omp parallel for simd schedule(static) if (count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t i = 0; i < count; i++) {
+        float slope = 2.0f - 2.0f * fabsf(x[i]), before = dx[i], value = dy[i] * (slope > 0.0f ? slope : 0.0f);
+        dx[i] = add ? before + value : value;
     }
 }
 

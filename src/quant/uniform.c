@@ -45,21 +45,12 @@ static double sum_slopes(const crumb_uniform *u, const float *x, const float *dy
     return sum;
 }
 
-/* dx of a range; dy is read before the test, so that the loop has no branch and vectorises. */
 static void pass_inside(const crumb_uniform *u, const float *x, const float *dy, float *dx, bool add, int64_t count) {
     const crumb_uniform form = *u;
-    if (add) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
-            float g = dy[i];
-            dx[i] += crumb_uniform_inside(&form, x[i]) ? g : 0.0f;
-        }
-    } else {
-#pragma omp simd
-        for (int64_t i = 0; i < count; i++) {
-            float g = dy[i];
-            dx[i] = crumb_uniform_inside(&form, x[i]) ? g : 0.0f;
-        }
+    for (int64_t i = 0; i < count; i++) { /* loads first: no branch, so it vectorises */
+        float g = dy[i], before = dx[i], value = crumb_uniform_inside(&form, x[i]) ? g : 0.0f;
+        dx[i] = add ? before + value : value;
     }
 }
 

@@ -87,15 +87,32 @@ static double histogram_gain(const histogram *h, double step, int top) {
     return s2 > 0 ? s1 * s1 / s2 : 0;
 }
 
+/* S1 / S2 of the codes that a step gives; the step itself where every code is zero. */
+static float fitted(const float *x, float step, float top, int64_t count) {
+    double s1[CRUMB_LANES] = {0}, s2[CRUMB_LANES] = {0};
+    int64_t i = 0;
+    for (; i + CRUMB_LANES <= count; i += CRUMB_LANES) {
+        for (int j = 0; j < CRUMB_LANES; j++) {
+            float a = fabsf(x[i + j]), q = magnitude(a, step, top);
+            s1[j] += (double)a * (double)q;
+            s2[j] += (double)(q * q);
+        }
+    }
+    for (; i < count; i++) {
+        float a = fabsf(x[i]), q = magnitude(a, step, top);
+        s1[0] += (double)a * (double)q;
+        s2[0] += (double)(q * q);
+    }
+    for (int j = 1; j < CRUMB_LANES; j++) {
+        s1[0] += s1[j];
+        s2[0] += s2[j];
+    }
+    return s2[0] > 0 ? (float)(s1[0] / s2[0]) : step;
+}
+
 static float refine(const float *x, float step, float top, int64_t count) {
     for (int round = 0; round < REFINEMENTS; round++) {
-        double s1 = 0, s2 = 0;
-        for (int64_t i = 0; i < count; i++) {
-            float a = fabsf(x[i]), q = magnitude(a, step, top);
-            s1 += (double)a * (double)q;
-            s2 += (double)q * (double)q;
-        }
-        float next = s2 > 0 ? (float)(s1 / s2) : step;
+        float next = fitted(x, step, top, count);
         if (next == step) {
             break;
         }

@@ -25,7 +25,7 @@ static inline float *test_floats(int64_t count) {
     return values;
 }
 
-/* States at their presets, tensors zero. */
+/* States at their presets, x and dy zero; outputs are NaN, since nobody zeroes them for a backward pass. */
 static inline test_site *test_site_make(crumb_ctx *ctx, const char *name, bool weight, int bits, crumb_shape shape) {
     test_site *t = calloc(1, sizeof(*t));
     crumb_quant_choice choice;
@@ -41,6 +41,9 @@ static inline test_site *test_site_make(crumb_ctx *ctx, const char *name, bool w
     t->dy = test_floats(t->count);
     t->dx = test_floats(t->count);
     t->scratch = test_floats(t->count);
+    for (int64_t i = 0; i < t->count; i++) {
+        t->y[i] = t->dx[i] = t->scratch[i] = NAN;
+    }
     for (; choice.quantizer->state[t->states].name != NULL; t->states++) {
         int k = t->states;
         t->state_count[k] = crumb_quant_state_count(&t->site, k);
@@ -48,6 +51,7 @@ static inline test_site *test_site_make(crumb_ctx *ctx, const char *name, bool w
         t->dstate[k] = test_floats(t->state_count[k]);
         for (int64_t i = 0; i < t->state_count[k]; i++) {
             t->state[k][i] = choice.quantizer->state[k].preset;
+            t->dstate[k][i] = NAN;
         }
     }
     return t;

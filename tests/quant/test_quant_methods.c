@@ -150,6 +150,17 @@ static void test_bwn_twn_normal(void **state) {
     free(x);
 }
 
+static void test_bwn_scopes(void **state) {
+    (void)state;
+    test_site *t = test_site_with(ctx, "bwn", true, 1, CRUMB_SHAPE(2, 3), (const float[]){1, -2, 0, 4, 0, 5});
+    test_site_forward(t, true);
+    test_values(t->y, (const double[]){1, -1, 1, 3, 3, 3}, 6, 0);
+    test_site_param(t, "per", "tensor");
+    test_site_forward(t, true);
+    test_values(t->y, (const double[]){2, -2, 2, 2, 2, 2}, 6, 0);
+    test_site_free(t);
+}
+
 /* Rows {1, -2, 0} and {4, 0, 5}: every scope of threshold and alpha by hand. */
 static void test_twn_scopes(void **state) {
     (void)state;
@@ -167,6 +178,13 @@ static void test_twn_scopes(void **state) {
     test_site_param(t, "centre", "true"); /* mean 4/3; mean |x - 4/3| = 19/9; threshold 1.478 */
     test_site_forward(t, true);
     assert_float_equal(test_site_state(t, "threshold")[1], 0.7 * 19 / 9, 1e-6);
+    test_site_param(t, "centre", "false");
+    test_site_param(t, "threshold", "1");
+    for (int i = 0; i < 6; i++) {
+        t->x[i] = 0.5f; /* no weight lies above the threshold 0.5 */
+    }
+    test_site_forward(t, true);
+    test_values(t->y, (const double[]){0, 0, 0, 0, 0, 0}, 6, 0);
     test_site_free(t);
 }
 
@@ -430,6 +448,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_straight_through),
         cmocka_unit_test(test_bwn_twn_normal),
+        cmocka_unit_test(test_bwn_scopes),
         cmocka_unit_test(test_twn_scopes),
         cmocka_unit_test(test_xnor),
         cmocka_unit_test(test_level_spacing),

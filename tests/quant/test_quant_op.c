@@ -157,7 +157,7 @@ static void test_unwanted(void **state) {
     op.dx[0] = NULL;
     crumb_op_quantize.backward(&op);
     float only = t->dstate[0][0];
-    assert_true(only != 0.0f && t->dx[0] == 0.0f);
+    assert_true(fabsf(only) > 0.0f && isnan(t->dx[0]));
     op = test_site_op(t, true);
     op.dx[1] = NULL;
     t->dstate[0][0] = 5.0f;
