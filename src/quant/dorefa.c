@@ -11,7 +11,6 @@
  *
  * The second term is M's own derivative. The authors' code has it; `max_gradient: false` leaves it out, as PACT's does. */
 #include "quant/parts.h"
-#include "quant/uniform.h"
 
 #include <math.h>
 

@@ -8,7 +8,6 @@
  * makes the step of activations learn sqrt(batch) times slower). A weight starts from its first values, an activation from its
  * first training batch; a batch of zeros says nothing and is passed over. */
 #include "quant/parts.h"
-#include "quant/uniform.h"
 
 #include <math.h>
 

@@ -1,13 +1,13 @@
 /* Min-max quantization, the usual way to 8 bits (Jacob et al., arXiv 1712.05877, eq. 1 and section 3).
  *
- *     weights:      symmetric, step = max|w| / Q per tensor or output channel, codes -Q .. Q, Q = 2^(b-1) - 1;  dQ/dw = 1
- *     activations:  codes 0 .. 2^b - 1 less a zero point z, range [low, high] a running mean of each training batch's minimum
- * and maximum, widened to hold 0;  step = (high - low) / (2^b - 1),  z = round(-low / step); gradient 1 inside the range, 0
- * outside
+ *     weights:      code = round(w / step) in -Q .. Q,  Q = 2^(b-1) - 1,  step = max|w| / Q of the tensor or output channel;
+ *                   dQ/dw = 1
+ *     activations:  code = round(x / step) in -z .. 2^b - 1 - z,  step = (high - low) / (2^b - 1),  z = round(-low / step);
+ *                   dQ/dx = 1 inside the range of the codes, 0 outside
  *
- * z is a whole number, so it folds into the codes: value = step * code with code in -z .. 2^b - 1 - z, and 0 is exact. */
+ * low and high are running means of each training batch's minimum and maximum, widened to hold 0. The usual codes are 0 .. 2^b
+ * - 1; the zero point z is a whole number and already taken off here, so that value = step * code, and 0 is exact. */
 #include "quant/parts.h"
-#include "quant/uniform.h"
 
 #include <math.h>
 
