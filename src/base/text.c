@@ -24,7 +24,9 @@ static bool reserve(crumb_text *text, size_t more) {
 
 void crumb_text_bytes(crumb_text *text, const char *bytes, size_t size) {
     if (reserve(text, size)) {
-        memcpy(text->at + text->length, bytes, size);
+        if (size > 0) {
+            memcpy(text->at + text->length, bytes, size); /* bytes may be NULL otherwise */
+        }
         text->length += size;
         text->at[text->length] = '\0';
     }

@@ -446,7 +446,7 @@ static crumb_status expand_text(crumb_ctx *ctx, crumb_tree *node, crumb_lookup l
             at += 3;
         } else if (strncmp(at, "${", 2) == 0) {
             status = variable(ctx, node, at, lookup, user, &value, &length);
-            crumb_text_bytes(&text, value, status == CRUMB_OK ? strlen(value) : 0);
+            crumb_text_print(&text, "%s", status == CRUMB_OK ? value : "");
             at += length;
         } else {
             crumb_text_bytes(&text, at++, 1);
