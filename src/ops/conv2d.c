@@ -96,7 +96,7 @@ static void forward(crumb_op_call *call) {
     const crumb_real *x = call->x[0].data, *bias = call->inputs == 3 ? call->x[2].data : NULL;
     crumb_real *y = call->y.data, *t = call->scratch;
     transpose(&g, t, call->x[1].data);
-#pragma omp parallel for
+#pragma omp parallel for if (crumb_shape_count(call->y.shape) > CRUMB_LOOP_PARALLEL / 8)
     for (int64_t row = 0; row < g.n * g.out_h; row++) {
         for (int64_t j = 0; j < g.out_w; j++) {
             crumb_real *out = y + (row * g.out_w + j) * g.o;
@@ -148,7 +148,7 @@ static void backward_weight_block(const geometry *g, crumb_real *t, const crumb_
 static void backward_weight(const geometry *g, crumb_op_call *call) {
     crumb_real *t = call->scratch, *dw = call->dx[1];
     int64_t blocks = (g->group_c + CRUMB_LOOP_CHANNELS - 1) / CRUMB_LOOP_CHANNELS, positions = g->kernel_h * g->kernel_w;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (crumb_shape_count(call->y.shape) > CRUMB_LOOP_PARALLEL / 8)
     for (int64_t task = 0; task < positions * g->p.groups * blocks; task++) {
         backward_weight_block(g, t, call->x[0].data, call->dy, task / blocks / g->p.groups, task / blocks % g->p.groups,
                               task % blocks * CRUMB_LOOP_CHANNELS);
@@ -166,7 +166,7 @@ static void backward(crumb_op_call *call) {
     crumb_real *dx = call->dx[0];
     if (dx != NULL) {
         int64_t image = g.h * g.w * g.c;
-#pragma omp parallel for
+#pragma omp parallel for if (g.n * image > CRUMB_LOOP_PARALLEL / 8)
         for (int64_t n = 0; n < g.n; n++) {
             crumb_clear_unless(call->add[0], dx + n * image, image);
             backward_image(&g, dx, call->dy, call->x[1].data, n);

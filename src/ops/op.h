@@ -9,8 +9,10 @@
  *   statistics; no gradient) or LABEL (no gradient). The graph owns all memory.
  * - backward reads dy and writes dx[i] for each i whose dx[i] is not NULL: overwriting when add[i] is false, adding when it
  *   is true (a value with several consumers). Nothing is zeroed beforehand.
- * - `saved` lives from forward to backward of the same step; `scratch` only during one call.
- *   Both are given whenever the plan asks for them, but `saved` may be NULL in a forward with training = false that no backward follows.
+ * - `saved` lives from forward to backward of the same step; `scratch` only during one call. Both are given whenever the plan
+ *   asks for them, but `saved` may be NULL in a forward with training = false that no backward follows.
+ * - The buffers of a call do not overlap, except that one value may be several inputs: add(x, x) gets the same dx twice, the
+ *   second time with add = true. Gradients are therefore written in the order of the inputs.
  * - forward with training = false neither updates STATE nor draws random numbers.
  */
 #ifndef CRUMB_OP_H

@@ -299,6 +299,31 @@ static void test_add_mul_shift(void **state) {
     OUTPUT_IS(11, 22, 13, 24, 15, 26);
 }
 
+/* One value as both inputs: the gradients meet in one buffer, the second one added. */
+static void test_one_value_twice(void **state) {
+    (void)state;
+    const struct {
+        const char *op;
+        float expected[3]; /* d sum(y) / dx */
+    } cases[] = {{"add", {2, 2, 2}}, {"mul", {2, 4, 6}}, {"concat", {2, 2, 2}}};
+    float x[] = {1, 2, 3}, dx[3], dy[] = {1, 1, 1, 1, 1, 1};
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        crumb_tensor in = TENSOR(x, 1, 3);
+        crumb_op_call call = {.params = PARAMS(concat, -1),
+                              .inputs = 2,
+                              .x = {in, in},
+                              .y = TENSOR(output, 1, i == 2 ? 6 : 3),
+                              .training = true,
+                              .dy = dy,
+                              .dx = {dx, dx},
+                              .add = {false, true}};
+        const crumb_op *op = crumb_op_find(cases[i].op);
+        op->forward(&call);
+        op->backward(&call);
+        assert_memory_equal(dx, cases[i].expected, sizeof(dx));
+    }
+}
+
 static void test_dropout(void **state) {
     (void)state;
     enum { COUNT = 100000 };
@@ -425,6 +450,7 @@ int main(void) {
         cmocka_unit_test(test_average_pool),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_add_mul_shift),
+        cmocka_unit_test(test_one_value_twice),
         cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_moving),
         cmocka_unit_test(test_softmax_cross_entropy),
