@@ -4,7 +4,7 @@
 
 #include "base/ctx.h"
 
-enum { CRUMB_TRAIN_PARAMS_MAX = 512 };
+enum { CRUMB_TRAIN_PARAMS_MAX = 512, CRUMB_SLOTS_MAX = 4 };
 
 /* A row of any train list, selected by name, with its parameters. */
 typedef struct crumb_optimizer {

@@ -4,6 +4,8 @@
 
 #include "graph/exec.h"
 #include "train/recipe.h"
+#include "train/run_log.h"
+#include "train/source.h"
 
 struct crumb_trainer {
     crumb_ctx *ctx;
@@ -28,13 +30,24 @@ struct crumb_trainer {
     int slots;
     int64_t optimizer_step;
 
-    crumb_dataset *train_set, *test_set;
+    crumb_source source; /* data sets */
     crumb_feed *feed, *eval_feed;
     int strategies;
     crumb_strategy_run strategy[CRUMB_STRATEGIES_MAX];
 
     double epoch_loss, epoch_extra; /* sums over the epoch's samples */
     int64_t epoch_right, epoch_seen;
+
+    /* The run around it; of no use to strategies. */
+    const crumb_train_options *options;
+    crumb_run_log *log;            /* NULL: nothing is written */
+    int64_t log_position;          /* of a resumed run, -1: none */
+    crumb_train_result result;     /* so far */
+    int64_t total_epochs;          /* of the timeline */
+    int64_t images;                /* trained on so far, and the time spent on it */
+    double train_seconds;
+    double start;                  /* crumb_seconds when the run would have started had it never been interrupted */
+    double step_seconds, eval_seconds; /* how long a step (running mean) and an evaluation take */
 };
 
 /* Recomputes every batch norm's running statistics as the cumulative mean over one pass of at most `images` training images (0: all). */

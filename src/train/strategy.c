@@ -1,0 +1,92 @@
+/* What every strategy of a run has: its hooks called in the recipe's order, its named buffers. */
+#include "train/trainer_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer) {
+    for (int i = 0; i < trainer->strategies; i++) {
+        crumb_strategy_run *run = &trainer->strategy[i];
+        if (run->strategy->begin_phase != NULL) {
+            CRUMB_TRY(run->strategy->begin_phase(run, trainer));
+        }
+    }
+    return CRUMB_OK;
+}
+
+void crumb_strategies_before_forward(crumb_trainer *trainer) {
+    for (int i = 0; i < trainer->strategies; i++) {
+        crumb_strategy_run *run = &trainer->strategy[i];
+        if (run->strategy->before_forward != NULL) {
+            run->strategy->before_forward(run, trainer);
+        }
+    }
+}
+
+double crumb_strategies_add_gradient(crumb_trainer *trainer) {
+    double extra = 0;
+    for (int i = 0; i < trainer->strategies; i++) {
+        crumb_strategy_run *run = &trainer->strategy[i];
+        if (run->strategy->add_gradient != NULL) {
+            double part = 0;
+            run->strategy->add_gradient(run, trainer, &part);
+            extra += part;
+        }
+    }
+    return extra;
+}
+
+void crumb_strategies_after_step(crumb_trainer *trainer) {
+    for (int i = 0; i < trainer->strategies; i++) {
+        crumb_strategy_run *run = &trainer->strategy[i];
+        if (run->strategy->after_step != NULL) {
+            run->strategy->after_step(run, trainer);
+        }
+    }
+}
+
+crumb_status crumb_strategies_end_phase(crumb_trainer *trainer) {
+    for (int i = 0; i < trainer->strategies; i++) {
+        crumb_strategy_run *run = &trainer->strategy[i];
+        if (run->strategy->end_phase != NULL) {
+            CRUMB_TRY(run->strategy->end_phase(run, trainer));
+        }
+    }
+    return CRUMB_OK;
+}
+
+/* The tensor of that name, appended empty if there is none; NULL when out of memory. */
+static struct crumb_strategy_tensor *named_tensor(crumb_ctx *ctx, crumb_strategy_run *run, const char *name) {
+    for (int i = 0; i < run->tensors; i++) {
+        if (strcmp(run->tensor[i].name, name) == 0) {
+            return &run->tensor[i];
+        }
+    }
+    struct crumb_strategy_tensor *more =
+        crumb_resize(ctx, run->tensor, (size_t)run->tensors, (size_t)run->tensors + 1, sizeof(*more));
+    if (more == NULL) {
+        return NULL;
+    }
+    run->tensor = more;
+    snprintf(more[run->tensors].name, sizeof(more->name), "%s", name);
+    return &more[run->tensors++];
+}
+
+float *crumb_strategy_tensor(crumb_ctx *ctx, crumb_strategy_run *run, const char *name, int64_t count) {
+    struct crumb_strategy_tensor *tensor = named_tensor(ctx, run, name);
+    if (tensor == NULL || (tensor->data != NULL && tensor->count == count)) {
+        return tensor != NULL ? tensor->data : NULL;
+    }
+    crumb_free(ctx, tensor->data); /* another size than before: a new buffer */
+    tensor->data = crumb_alloc(ctx, (size_t)count, sizeof(float));
+    tensor->count = tensor->data != NULL ? count : 0;
+    return tensor->data;
+}
+
+void crumb_strategy_close(crumb_ctx *ctx, crumb_strategy_run *run) {
+    for (int i = 0; i < run->tensors; i++) {
+        crumb_free(ctx, run->tensor[i].data);
+    }
+    crumb_free(ctx, run->tensor);
+    crumb_free(ctx, run->state);
+}

@@ -1,0 +1,406 @@
+/* Training: the step, the epoch, the phase, the run.
+ *
+ * Nothing here knows a method. A method is a quantizer (in the graph), a strategy (hooks and the timeline) or a schedule. All
+ * that a step depends on is counted by (phase, epoch, step) and held by the trainer, so a run goes on from a checkpoint with
+ * the same bits. */
+#include "train/network.h"
+#include "train/trainer_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const crumb_phase *phase_of(const crumb_trainer *trainer) {
+    return &trainer->timeline->phase[trainer->phase];
+}
+
+/* ---- The step. */
+
+static void set_rate(crumb_trainer *trainer) {
+    const crumb_phase *phase = phase_of(trainer);
+    const crumb_schedule *schedule = phase->schedule.schedule;
+    double lr = *(const double *)(const void *)phase->optimizer.params; /* every optimizer's struct starts with it */
+    double steps = (double)trainer->steps, epochs = (double)phase->epochs;
+    double epoch = (double)trainer->epoch + (double)trainer->step / steps;
+    trainer->rate = lr * crumb_schedule_at(&phase->schedule, epoch, epochs, steps);
+    trainer->rate_minimum = schedule->minimum != NULL && schedule->minimum(phase->schedule.params, epoch, epochs, steps);
+}
+
+static crumb_status next_batch(crumb_trainer *trainer, const float **labels) {
+    const float *images;
+    int64_t valid;
+    CRUMB_TRY(crumb_feed_next(trainer->feed, &images, labels, &valid));
+    crumb_load_batch(trainer->exec, trainer->network, trainer->labels, images, *labels, valid);
+    if (trainer->teacher == NULL) {
+        return CRUMB_OK;
+    }
+    crumb_shape logits = crumb_exec_shape(trainer->teacher_exec, trainer->teacher->logits);
+    crumb_load_batch(trainer->teacher_exec, trainer->teacher, -1, images, *labels, valid);
+    crumb_exec_forward(trainer->teacher_exec, false, 0, 0);
+    memcpy(crumb_exec_value(trainer->exec, trainer->teacher_logits),
+           crumb_exec_value(trainer->teacher_exec, trainer->teacher->logits),
+           (size_t)crumb_shape_count(logits) * sizeof(float));
+    return CRUMB_OK;
+}
+
+/* The loss is not finite: the same batch once more, keeping every value, finds the layer that did it. */
+static crumb_status blame(crumb_trainer *trainer, double loss) {
+    crumb_graph *network = trainer->network;
+    crumb_exec *exec;
+    crumb_exec_options options = {.batch = trainer->recipe->train.batch, .reference = true, .keep = true};
+    CRUMB_TRY(crumb_exec_create(network, &options, &exec));
+    for (int v = 0; v < network->values; v++) {
+        if (network->value[v].kind == CRUMB_VALUE_INPUT) {
+            memcpy(crumb_exec_value(exec, v), crumb_exec_value(trainer->exec, v),
+                   (size_t)crumb_shape_count(crumb_exec_shape(exec, v)) * sizeof(float));
+        }
+    }
+    crumb_exec_forward(exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
+    const char *culprit = crumb_exec_culprit(exec);
+    crumb_status status = crumb_fail(trainer->ctx, CRUMB_ERROR_NUMERIC,
+                                     "loss is %g at step %lld (epoch %lld, learning rate %g); the first layer whose output is "
+                                     "not finite: %s",
+                                     loss, (long long)trainer->total_step + 1, (long long)trainer->total_epoch + 1,
+                                     trainer->rate, culprit != NULL ? culprit : "none");
+    crumb_exec_destroy(exec);
+    return status;
+}
+
+static void count_batch(crumb_trainer *trainer, const float *labels, double loss, double extra) {
+    crumb_score score = {0};
+    int64_t batch = trainer->recipe->train.batch;
+    int64_t classes = crumb_shape_last(crumb_exec_shape(trainer->exec, trainer->network->logits));
+    crumb_score_add(&score, crumb_exec_value(trainer->exec, trainer->network->logits), labels, batch, classes);
+    trainer->epoch_loss += loss * (double)batch;
+    trainer->epoch_extra += extra * (double)batch;
+    trainer->epoch_right += score.top1;
+    trainer->epoch_seen += batch;
+    trainer->images += batch;
+}
+
+crumb_status crumb_trainer_step(crumb_trainer *trainer) {
+    const float *labels;
+    set_rate(trainer);
+    CRUMB_TRY(next_batch(trainer, &labels));
+    crumb_update_project(trainer->network);
+    crumb_strategies_before_forward(trainer);
+    crumb_exec_forward(trainer->exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
+    double loss = *crumb_exec_value(trainer->exec, trainer->loss);
+    if (!isfinite(loss)) {
+        return blame(trainer, loss);
+    }
+    crumb_exec_backward(trainer->exec, trainer->loss);
+    double extra = crumb_strategies_add_gradient(trainer);
+    crumb_update_step(trainer);
+    crumb_strategies_after_step(trainer);
+    count_batch(trainer, labels, loss, extra);
+    trainer->step++;
+    trainer->total_step++;
+    return CRUMB_OK;
+}
+
+/* ---- Telling. */
+
+/* The part of `value` that belongs to one of the epoch's images. */
+static double per_image(const crumb_trainer *trainer, double value) {
+    return trainer->epoch_seen > 0 ? value / (double)trainer->epoch_seen : NAN;
+}
+
+static double seconds_left(const crumb_trainer *trainer) {
+    int64_t epochs = trainer->total_epochs - trainer->total_epoch;
+    double steps = (double)(epochs * trainer->steps - trainer->step);
+    return steps * trainer->step_seconds + (double)(epochs / trainer->recipe->train.evaluate_every) * trainer->eval_seconds;
+}
+
+static crumb_status report(crumb_trainer *trainer) {
+    if (trainer->options->progress == NULL) {
+        return CRUMB_OK;
+    }
+    crumb_progress progress = {
+        .phase = phase_of(trainer)->name,
+        .epoch = trainer->total_epoch,
+        .epochs = trainer->total_epochs,
+        .step = trainer->step,
+        .steps = trainer->steps,
+        .loss = per_image(trainer, trainer->epoch_loss),
+        .rate = trainer->rate,
+        .train_top1 = per_image(trainer, 100 * (double)trainer->epoch_right),
+        .val_top1 = trainer->result.val_top1,
+        .images_per_second = (double)trainer->recipe->train.batch / trainer->step_seconds,
+        .seconds_left = seconds_left(trainer),
+    };
+    if (trainer->options->progress(trainer->options->user, &progress)) {
+        return CRUMB_OK;
+    }
+    if (trainer->log != NULL) {
+        CRUMB_TRY(crumb_checkpoint_save(trainer));
+    }
+    return crumb_fail(trainer->ctx, CRUMB_ERROR_STOPPED, "stopped after step %lld of epoch %lld", (long long)trainer->step,
+                      (long long)trainer->total_epoch + 1);
+}
+
+static double rate_so_far(const crumb_trainer *trainer) {
+    return trainer->train_seconds > 0 ? (double)trainer->images / trainer->train_seconds : NAN;
+}
+
+/* A line of the log; evaluation may be NULL. */
+static crumb_status log_line(crumb_trainer *trainer, const char *phase, int64_t epoch, const crumb_evaluation *evaluation) {
+    if (trainer->log == NULL) {
+        return CRUMB_OK;
+    }
+    crumb_run_line line = {
+        .phase = phase,
+        .epoch = epoch,
+        .step = trainer->total_step,
+        .loss = per_image(trainer, trainer->epoch_loss),
+        .extra_loss = per_image(trainer, trainer->epoch_extra),
+        .lr = epoch > 0 ? trainer->rate : NAN,
+        .train_top1 = per_image(trainer, 100 * (double)trainer->epoch_right),
+        .val_top1 = evaluation != NULL ? evaluation->top1 : NAN,
+        .val_top5 = evaluation != NULL ? evaluation->top5 : NAN,
+        .val_loss = evaluation != NULL ? evaluation->loss : NAN,
+        .seconds = crumb_seconds() - trainer->start,
+        .images_per_second = rate_so_far(trainer),
+    };
+    return crumb_run_log_add(trainer->log, &line);
+}
+
+static crumb_status save_network(crumb_trainer *trainer, const char *name) {
+    if (trainer->log == NULL) {
+        return CRUMB_OK;
+    }
+    char path[4096], *class_names;
+    float mean[4], deviation[4];
+    const crumb_dataset *dataset = trainer->source.train;
+    if (snprintf(path, sizeof(path), "%s/%s", trainer->options->out, name) >= (int)sizeof(path)) {
+        return crumb_fail(trainer->ctx, CRUMB_ERROR_ARGUMENT, "folder name of %zu bytes", strlen(trainer->options->out));
+    }
+    CRUMB_TRY(crumb_source_normalisation(trainer->recipe, dataset, mean, deviation));
+    CRUMB_TRY(crumb_network_class_names(trainer->ctx, &dataset->info, &class_names));
+    crumb_network_facts facts = {.recipe = trainer->recipe,
+                                 .policy = &phase_of(trainer)->quant,
+                                 .mean = mean,
+                                 .deviation = deviation,
+                                 .image = crumb_source_image(trainer->feed),
+                                 .classes = dataset->info.classes,
+                                 .class_names = class_names};
+    crumb_status status = crumb_network_write(&facts, trainer->network, path);
+    crumb_free(trainer->ctx, class_names);
+    return status;
+}
+
+/* ---- The epoch. */
+
+static crumb_status evaluate_epoch(crumb_trainer *trainer, crumb_evaluation *evaluation) {
+    crumb_train_result *result = &trainer->result;
+    CRUMB_TRY(crumb_trainer_evaluate(trainer, evaluation));
+    trainer->eval_seconds = evaluation->seconds;
+    result->val_top1 = evaluation->top1;
+    result->val_top5 = evaluation->top5;
+    result->val_loss = evaluation->loss;
+    if (isnan(result->best_top1) || evaluation->top1 > result->best_top1) {
+        result->best_top1 = evaluation->top1;
+        result->best_epoch = trainer->total_epoch;
+        return save_network(trainer, "best.safetensors");
+    }
+    return CRUMB_OK;
+}
+
+/* What a phase's last epoch adds: the strategies' last word, then statistics for the weights that they leave. */
+static crumb_status close_phase(crumb_trainer *trainer) {
+    CRUMB_TRY(crumb_strategies_end_phase(trainer));
+    bool last = trainer->phase == trainer->timeline->phases - 1;
+    return last && trainer->recipe->train.reestimate ? crumb_trainer_reestimate(trainer, 0) : CRUMB_OK;
+}
+
+static crumb_status finish_epoch(crumb_trainer *trainer) {
+    crumb_evaluation evaluation;
+    trainer->epoch++;
+    trainer->total_epoch++;
+    trainer->step = 0;
+    bool last = trainer->epoch == phase_of(trainer)->epochs;
+    bool due = last || trainer->total_epoch % trainer->recipe->train.evaluate_every == 0;
+    if (last) {
+        CRUMB_TRY(close_phase(trainer));
+    }
+    if (due) {
+        CRUMB_TRY(evaluate_epoch(trainer, &evaluation));
+    }
+    CRUMB_TRY(log_line(trainer, phase_of(trainer)->name, trainer->total_epoch, due ? &evaluation : NULL));
+    trainer->epoch_loss = trainer->epoch_extra = 0;
+    trainer->epoch_right = trainer->epoch_seen = 0;
+    if (trainer->log == NULL) {
+        return CRUMB_OK;
+    }
+    CRUMB_TRY(crumb_run_log_weights(trainer->log, trainer->total_step, trainer->network));
+    CRUMB_TRY(save_network(trainer, "last.safetensors"));
+    return crumb_checkpoint_save(trainer);
+}
+
+static crumb_status run_epoch(crumb_trainer *trainer) {
+    int64_t every = trainer->recipe->train.checkpoint_every;
+    while (trainer->step < trainer->steps) {
+        double start = crumb_seconds();
+        CRUMB_TRY(crumb_trainer_step(trainer));
+        double seconds = crumb_seconds() - start;
+        trainer->train_seconds += seconds;
+        trainer->step_seconds = trainer->step_seconds > 0 ? 0.95 * trainer->step_seconds + 0.05 * seconds : seconds;
+        CRUMB_TRY(report(trainer));
+        if (every > 0 && trainer->total_step % every == 0 && trainer->step < trainer->steps && trainer->log != NULL) {
+            CRUMB_TRY(crumb_checkpoint_save(trainer));
+        }
+    }
+    return finish_epoch(trainer);
+}
+
+/* ---- The phase. */
+
+/* Accuracy of the initial weights in float. */
+static crumb_status measure_float(crumb_trainer *trainer) {
+    const crumb_model_choice *model = &trainer->recipe->model;
+    crumb_shape image = crumb_source_image(trainer->feed);
+    crumb_graph *weights = NULL, *plain = NULL;
+    crumb_exec *exec = NULL;
+    crumb_score score = {0};
+    crumb_evaluation evaluation;
+    crumb_exec_options options = {.batch = trainer->recipe->train.batch};
+    int classes = trainer->source.train->info.classes;
+    crumb_status status = crumb_network_weights(trainer->ctx, model, image, classes, &weights);
+    status =
+        status == CRUMB_OK ? crumb_model_build(trainer->ctx, model->model, model->params, image, classes, 0, &plain) : status;
+    if (status == CRUMB_OK) {
+        crumb_graph_copy(plain, weights, NULL);
+        status = crumb_exec_create(plain, &options, &exec);
+    }
+    status = status == CRUMB_OK ? crumb_score_feed(&score, exec, plain, -1, trainer->eval_feed, 0, NULL) : status;
+    if (status == CRUMB_OK) {
+        crumb_score_result(&score, 0, &evaluation);
+        trainer->result.float_top1 = evaluation.top1;
+        status = log_line(trainer, "float", 0, &evaluation);
+    }
+    crumb_exec_destroy(exec);
+    crumb_graph_destroy(plain);
+    crumb_graph_destroy(weights);
+    return status;
+}
+
+/* Accuracy of the same weights quantized, before any training. */
+static crumb_status measure_direct(crumb_trainer *trainer) {
+    crumb_evaluation evaluation;
+    if (trainer->recipe->train.reestimate) {
+        CRUMB_TRY(crumb_trainer_reestimate(trainer, 0));
+    }
+    CRUMB_TRY(crumb_trainer_evaluate(trainer, &evaluation));
+    trainer->result.direct_top1 = evaluation.top1;
+    return log_line(trainer, "direct", 0, &evaluation);
+}
+
+static bool is_quantized(const crumb_graph *network) {
+    for (int i = 0; i < network->nodes; i++) {
+        if (crumb_node_site(network, i) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static crumb_status begin_phase(crumb_trainer *trainer) {
+    bool measure = trainer->phase == 0 && trainer->recipe->train.measure_direct && trainer->recipe->model.init[0] != '\0';
+    trainer->epoch = trainer->step = 0;
+    trainer->result.best_top1 = NAN; /* the best of another phase may be of other bits */
+    if (measure) {
+        CRUMB_TRY(measure_float(trainer));
+    }
+    CRUMB_TRY(crumb_phase_build(trainer, true));
+    CRUMB_TRY(crumb_phase_prepare(trainer));
+    CRUMB_TRY(crumb_strategies_begin_phase(trainer));
+    return measure && is_quantized(trainer->network) ? measure_direct(trainer) : CRUMB_OK;
+}
+
+/* ---- The run. */
+
+/* The bits that most layers have. */
+static void count_bits(const crumb_graph *network, int *weight_bits, int *activation_bits) {
+    const crumb_network view = {.graph = (crumb_graph *)network};
+    int weights[33] = {0}, activations[33] = {0};
+    crumb_layer_info layer;
+    for (int i = 0; crumb_network_layer(&view, i, &layer); i++) {
+        weights[layer.weight_bits]++;
+        activations[layer.activation_bits]++;
+    }
+    *weight_bits = *activation_bits = 32;
+    for (int bits = 0; bits <= 32; bits++) {
+        *weight_bits = weights[bits] > weights[*weight_bits] ? bits : *weight_bits;
+        *activation_bits = activations[bits] > activations[*activation_bits] ? bits : *activation_bits;
+    }
+}
+
+/* Held-out images have chosen so far; the test set is seen once, here. */
+static crumb_status final_test(crumb_trainer *trainer) {
+    if (trainer->recipe->data.holdout == 0 || trainer->source.test == NULL) {
+        return CRUMB_OK;
+    }
+    crumb_evaluation evaluation;
+    crumb_feed *held_out = trainer->eval_feed;
+    CRUMB_TRY(crumb_source_feed(trainer->recipe, &trainer->source, CRUMB_PART_TEST, &trainer->eval_feed));
+    crumb_feed_destroy(held_out);
+    CRUMB_TRY(crumb_trainer_evaluate(trainer, &evaluation));
+    trainer->result.val_top1 = evaluation.top1;
+    trainer->result.val_top5 = evaluation.top5;
+    trainer->result.val_loss = evaluation.loss;
+    return log_line(trainer, "test", trainer->total_epoch, &evaluation);
+}
+
+static crumb_status finish(crumb_trainer *trainer) {
+    crumb_train_result *result = &trainer->result;
+    CRUMB_TRY(final_test(trainer));
+    count_bits(trainer->network, &result->weight_bits, &result->activation_bits);
+    result->epochs = trainer->total_epoch;
+    result->seconds = crumb_seconds() - trainer->start;
+    result->images_per_second = rate_so_far(trainer);
+    return trainer->log != NULL ? crumb_run_log_result(trainer->log, result) : CRUMB_OK;
+}
+
+static crumb_status open_log(crumb_trainer *trainer, bool resumed) {
+    const char *out = trainer->options->out;
+    if (out == NULL) {
+        return CRUMB_OK;
+    }
+    if (!resumed) {
+        CRUMB_TRY(crumb_checkpoint_clear(trainer));
+    }
+    return crumb_run_log_open(trainer->recipe, out, trainer->log_position, trainer->total_step, &trainer->log);
+}
+
+static crumb_status run(crumb_trainer *trainer) {
+    const crumb_train_options *options = trainer->options;
+    bool resumed = options->resume && options->out != NULL && crumb_checkpoint_exists(options->out);
+    if (resumed) {
+        CRUMB_TRY(crumb_checkpoint_load(trainer));
+    }
+    CRUMB_TRY(open_log(trainer, resumed));
+    for (bool built = resumed; trainer->phase < trainer->timeline->phases; built = false) {
+        if (!built) {
+            CRUMB_TRY(begin_phase(trainer));
+        }
+        while (trainer->epoch < phase_of(trainer)->epochs) {
+            CRUMB_TRY(run_epoch(trainer));
+        }
+        if (trainer->phase == trainer->timeline->phases - 1) {
+            break;
+        }
+        trainer->phase++;
+    }
+    return finish(trainer);
+}
+
+crumb_status crumb_train(const crumb_recipe *recipe, const crumb_train_options *options, crumb_train_result *result) {
+    crumb_trainer *trainer;
+    CRUMB_TRY(crumb_trainer_open(recipe, options, &trainer));
+    crumb_status status = run(trainer);
+    if (status == CRUMB_OK && result != NULL) {
+        *result = trainer->result;
+    }
+    crumb_trainer_close(trainer);
+    return status;
+}
