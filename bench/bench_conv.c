@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
         problem p = {.shape = {n, d[0], d[0], d[1], d[2], 3, 3, d[3], d[3], 1, 1, 1, 1, 1, 1, 1}};
         const int64_t out = crumb_conv2d_out_h(&p.shape), x = n * d[0] * d[0] * d[1], y = n * out * out * d[2];
         crumb_conv2d_plan *plan[2];
-        if (crumb_conv2d_plan_create(&plan[0], &p.shape, threads, CRUMB_CONV2D_AUTO) ||
+        if (crumb_conv2d_plan_create(&plan[0], &p.shape, threads, CRUMB_CONV2D_PREFER_OWN) ||
             crumb_conv2d_plan_create(&plan[1], &p.shape, threads, CRUMB_CONV2D_ONEDNN)) {
             fprintf(stderr, "bench_conv: no plan\n");
             return 1;

@@ -183,33 +183,33 @@ static void test_tile_residues(void **state) {
     for (int64_t width = 1; width <= 34; width++) {
         crumb_conv2d_shape s = square(2, 3, 5, 16, 3, 1 + width % 2, 1);
         s.w = width;
-        check(s, 2, CRUMB_CONV2D_AUTO);
+        check(s, 2, CRUMB_CONV2D_PREFER_OWN);
     }
     for (int64_t height = 1; height <= 9; height++) {
         crumb_conv2d_shape s = square(3, 8, 16, 8, 3, 1 + height % 2, 1);
         s.h = height;
-        check(s, 2, CRUMB_CONV2D_AUTO);
+        check(s, 2, CRUMB_CONV2D_PREFER_OWN);
     }
 }
 
 static void test_channel_residues(void **state) {
     (void)state;
     for (int64_t c = 1; c <= 33; c++) {
-        check(square(1, 5, c, 8 + c % 9, 3, 1 + c % 2, 1), 1, CRUMB_CONV2D_AUTO);
-        check(square(1, 5, 1 + c % 4, c, 3, 1 + c % 2, 1), 2, CRUMB_CONV2D_AUTO);
+        check(square(1, 5, c, 8 + c % 9, 3, 1 + c % 2, 1), 1, CRUMB_CONV2D_PREFER_OWN);
+        check(square(1, 5, 1 + c % 4, c, 3, 1 + c % 2, 1), 2, CRUMB_CONV2D_PREFER_OWN);
     }
 }
 
 /* Images larger than a unit's scratch, several images a unit, more threads than units. */
 static void test_units(void **state) {
     (void)state;
-    check(square(1, 40, 48, 16, 3, 1, 1), 3, CRUMB_CONV2D_AUTO);
-    check(square(1, 41, 40, 16, 3, 2, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(13, 4, 16, 16, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(9, 8, 3, 24, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(1, 4, 16, 16, 3, 1, 1), 5, CRUMB_CONV2D_AUTO);
-    check(square(1, 70, 3, 16, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(2, 9, 256, 8, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
+    check(square(1, 40, 48, 16, 3, 1, 1), 3, CRUMB_CONV2D_PREFER_OWN);
+    check(square(1, 41, 40, 16, 3, 2, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(13, 4, 16, 16, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(9, 8, 3, 24, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(1, 4, 16, 16, 3, 1, 1), 5, CRUMB_CONV2D_PREFER_OWN);
+    check(square(1, 70, 3, 16, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(2, 9, 256, 8, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
 }
 
 static crumb_conv2d_shape random_shape(void) {
@@ -262,12 +262,12 @@ static void test_random_shapes_own(void **state) {
 
 static void test_resnet20_shapes(void **state) {
     (void)state;
-    check(square(2, 32, 3, 16, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(2, 32, 16, 16, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(2, 32, 16, 32, 3, 2, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(3, 16, 32, 32, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(3, 16, 32, 64, 3, 2, 1), 2, CRUMB_CONV2D_AUTO);
-    check(square(5, 8, 64, 64, 3, 1, 1), 2, CRUMB_CONV2D_AUTO);
+    check(square(2, 32, 3, 16, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(2, 32, 16, 16, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(2, 32, 16, 32, 3, 2, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(3, 16, 32, 32, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(3, 16, 32, 64, 3, 2, 1), 2, CRUMB_CONV2D_PREFER_OWN);
+    check(square(5, 8, 64, 64, 3, 1, 1), 2, CRUMB_CONV2D_PREFER_OWN);
 }
 
 /* Forward and backward-data have one order of summation whatever the threads. */
@@ -301,7 +301,7 @@ static void test_bad_shapes(void **state) {
     s = square(1, 2, 4, 4, 3, 1, 0);
     assert_int_equal(crumb_conv2d_plan_create(&plan, &s, 1, CRUMB_CONV2D_AUTO), CRUMB_CONV2D_BAD_SHAPE);
     s = square(1, 4, 4, 4, 3, 1, 0);
-    assert_int_equal(crumb_conv2d_plan_create(&plan, &s, 0, CRUMB_CONV2D_AUTO), CRUMB_CONV2D_BAD_SHAPE);
+    assert_int_equal(crumb_conv2d_plan_create(&plan, &s, 0, CRUMB_CONV2D_PREFER_OWN), CRUMB_CONV2D_BAD_SHAPE);
     assert_null(plan);
 }
 

@@ -41,8 +41,8 @@ enum {
     CRUMB_CONV2D_FAILED = 4       /* the library refused a call that it had planned */
 };
 
-/* Who may run the three passes; bits, so that AUTO is OWN | DNNL. */
-enum { CRUMB_CONV2D_OWN = 1, CRUMB_CONV2D_ONEDNN = 2, CRUMB_CONV2D_AUTO = 3 };
+/* Who may run the three passes; bits. AUTO: where both can, the one that measured faster; with PREFER_OWN, the own kernels. */
+enum { CRUMB_CONV2D_OWN = 1, CRUMB_CONV2D_ONEDNN = 2, CRUMB_CONV2D_AUTO = 3, CRUMB_CONV2D_PREFER_OWN = 7 };
 
 typedef struct crumb_conv2d_plan crumb_conv2d_plan;
 
