@@ -142,7 +142,7 @@ static crumb_status take_dictionary(scanner *s, crumb_npy *npy) {
 }
 
 crumb_status crumb_npy_parse(crumb_ctx *ctx, const char *name, const uint8_t *data, size_t size, crumb_npy *out) {
-    if (size < 12 || memcmp(data, "\x93NUMPY", 6) != 0) {
+    if (size < 10 || memcmp(data, "\x93NUMPY", 6) != 0) {
         return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: byte 0: magic 0x%02x in %zu bytes, .npy begins with 0x93 NUMPY", name,
                           size > 0 ? data[0] : 0, size);
     }
@@ -150,8 +150,8 @@ crumb_status crumb_npy_parse(crumb_ctx *ctx, const char *name, const uint8_t *da
         return crumb_fail(ctx, CRUMB_ERROR_UNSUPPORTED, "%s: byte 6: npy version %d, 1 to 3 are read", name, data[6]);
     }
     size_t begin = data[6] == 1 ? 10 : 12, length = data[8] | (size_t)data[9] << 8;
-    length |= data[6] == 1 ? 0 : (size_t)data[10] << 16 | (size_t)data[11] << 24;
-    if (length > size - begin) {
+    length |= data[6] == 1 || size < begin ? 0 : (size_t)data[10] << 16 | (size_t)data[11] << 24;
+    if (size < begin || length > size - begin) {
         return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: byte 8: truncated: npy header of %zu bytes in a file of %zu", name,
                           length, size);
     }

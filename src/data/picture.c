@@ -141,6 +141,10 @@ static crumb_status jpeg_read_header(const char *name, tjhandle jpeg, const uint
         tjGetErrorCode(jpeg) != TJERR_WARNING) {
         return jpeg_failed(name, jpeg, size, message, room);
     }
+    if (header->width == 0) { /* nothing but tables */
+        snprintf(message, room, "%s: JPEG of %zu bytes holds no picture", name, size);
+        return CRUMB_ERROR_FORMAT;
+    }
     return check_size(name, 0, header->height, header->width, message, room);
 }
 
