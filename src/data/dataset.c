@@ -30,15 +30,17 @@ static crumb_status unknown_kind(crumb_ctx *ctx, const char *spec, const char *k
     for (; crumb_loaders[count] != NULL; count++) {
         names[count] = crumb_loaders[count]->name;
         if (crumb_loaders[count]->probe != NULL && crumb_loaders[count]->probe(spec)) {
-            return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%s' has no kind; did you mean %s:%s?", spec, names[count],
-                              spec);
+            return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%.200s' has no kind; did you mean %s:%.200s?", spec,
+                              names[count], spec);
         }
     }
     const char *nearest = crumb_nearest(kind, names, count);
     if (nearest != NULL) {
-        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%s': unknown kind '%s', did you mean %s?", spec, kind, nearest);
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%.200s': unknown kind '%.40s', did you mean %s?", spec, kind,
+                          nearest);
     }
-    return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%s': unknown kind '%s'; KIND:PATH[:SPLIT] is expected", spec, kind);
+    return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%.200s': unknown kind '%.40s'; KIND:PATH[:SPLIT] is expected", spec,
+                      kind);
 }
 
 /* "train" or "test" as the constant, NULL for anything else. */
@@ -47,7 +49,7 @@ static const char *split_name(const char *text) {
 }
 
 static crumb_status unknown_split(crumb_ctx *ctx, const char *spec, const char *word) {
-    return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%s': split '%s' is neither train nor test", spec, word);
+    return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%.200s': split '%.40s' is neither train nor test", spec, word);
 }
 
 /* PATH may contain colons: what follows the last one is a split only if it is a split's name. */
@@ -84,8 +86,8 @@ static crumb_status split_spec(crumb_ctx *ctx, const char *spec, parts *found) {
     strcpy(found->path, rest);
     CRUMB_TRY(take_split(ctx, spec, found));
     return found->path[0] != '\0' ? CRUMB_OK
-                                  : crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%s' needs a path: %s:PATH[:SPLIT]", spec,
-                                               found->loader->name);
+                                  : crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "data set '%.200s' needs a path: %s:PATH[:SPLIT]",
+                                               spec, found->loader->name);
 }
 
 crumb_status crumb_dataset_locate(crumb_ctx *ctx, const char *spec) {
@@ -93,7 +95,7 @@ crumb_status crumb_dataset_locate(crumb_ctx *ctx, const char *spec) {
     CRUMB_TRY(split_spec(ctx, spec, &found));
     return !found.loader->needs_path || crumb_file_exists(found.path)
                ? CRUMB_OK
-               : crumb_fail(ctx, CRUMB_ERROR_IO, "data set '%s': there is no file or folder '%s'", spec, found.path);
+               : crumb_fail(ctx, CRUMB_ERROR_IO, "data set '%.200s': there is no file or folder '%s'", spec, found.path);
 }
 
 crumb_status crumb_dataset_open(crumb_ctx *ctx, const char *spec, uint64_t seed, crumb_dataset **out) {

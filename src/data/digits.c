@@ -175,7 +175,7 @@ static crumb_status digits_open(crumb_ctx *ctx, const char *path, const char *sp
     dataset->info.channels = 1;
     dataset->info.classes = 10;
     dataset->info.class_names = names;
-    crumb_held_normalise(dataset, (float[]){0.2f}, (float[]){0.25f});
+    crumb_held_normalise(dataset, (float[]){0.1877f}, (float[]){0.2182f});
     CRUMB_TRY(crumb_held_create(dataset));
     crumb_held *held = dataset->state;
     uint8_t *pixels = held->block = crumb_alloc(ctx, (size_t)count, PIXELS);
