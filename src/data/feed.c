@@ -212,6 +212,7 @@ static place *await_batch(crumb_feed *feed) {
     place *at = &feed->ring[feed->delivered % feed->places];
     if (feed->workers == 0) {
         fill(feed, &feed->worker[0].scratch, feed->delivered, at);
+        feed->delivered += at->status == CRUMB_OK;
         return at;
     }
     pthread_mutex_lock(&feed->lock);
@@ -235,7 +236,6 @@ crumb_status crumb_feed_next(crumb_feed *feed, const float **images, const float
     if (at->status != CRUMB_OK) { /* the position stays: the same failure again, or a seek elsewhere */
         return crumb_fail(feed->ctx, at->status, "%s", at->message);
     }
-    feed->delivered += feed->workers == 0;
     *images = at->images;
     *labels = at->labels;
     *valid = at->valid;

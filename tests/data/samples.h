@@ -18,7 +18,7 @@ typedef struct bytes {
     size_t size, room;
 } bytes;
 
-static inline void put(bytes *b, const void *data, size_t size) {
+__attribute__((noinline, unused)) static void put(bytes *b, const void *data, size_t size) {
     if (b->size + size + 1 > b->room) {
         b->room = 2 * (b->size + size) + 64;
         b->data = realloc(b->data, b->room);

@@ -169,7 +169,7 @@ static void pictures_that_are_refused(void **state) {
     }
     b = (bytes){0};
     put(&b, png.data, png.size);
-    b.data[b.size - 20] ^= 0xff;
+    b.data[png.size - 20] ^= 0xff;
     picture_fails(f, b, "PNG: ");
     b = (bytes){0};
     put(&b, png.data, png.size);
