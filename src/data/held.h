@@ -28,8 +28,8 @@ typedef struct crumb_label_source {
     size_t offset, stride;
 } crumb_label_source;
 
-/* Number of classes of a set whose files do not say: the largest label + 1, at least 10. A label that is negative, huge, or
- * more than twice the number of labels in use is damage, not a class. */
+/* Number of classes of a set whose files do not say: the largest label + 1. A label that is negative, beyond CRUMB_CLASSES_MAX,
+ * or above 9 and at least twice the number of labels in use is damage, not a class. */
 crumb_status crumb_labels_classes(crumb_ctx *ctx, crumb_label_source source, const int32_t *labels, int64_t count,
                                   int *classes);
 crumb_status crumb_labels_check(crumb_ctx *ctx, crumb_label_source source, const int32_t *labels, int64_t count, int classes);

@@ -188,6 +188,11 @@ crumb_status crumb_prepare_sample(const crumb_prepare *prepare, crumb_scratch *s
         memcpy(image, sample.reals, (size_t)(prepare->height * prepare->width * prepare->channels) * sizeof(*image));
     } else {
         status = pixels_to_floats(prepare, scratch, &sample, &rng, image, message, size);
+        if (status == CRUMB_ERROR_SHAPE) {
+            char why[256];
+            snprintf(why, sizeof(why), "%s", message);
+            snprintf(message, size, "image %lld: %s", (long long)(options->first + index), why);
+        }
     }
     *label = (float)sample.label;
     if (dataset->done != NULL) {

@@ -314,6 +314,33 @@ static void a_bad_picture_reaches_the_caller(void **state) {
     }
 }
 
+/* One row of 30,000 pixels whose shorter side is to become 4096 would take terabytes: refused, and the image named. */
+static void a_picture_that_grows_too_large_is_named(void **state) {
+    fixture *f = *state;
+    crumb_dataset *set;
+    crumb_feed *feed;
+    const float *images, *labels;
+    int64_t valid;
+    uint8_t *pixels = smooth_pixels(1, 30000, 3, 0);
+    bytes file = png_file(pixels, 1, 30000, false);
+    free(pixels);
+    make_pictures(f, -1);
+    save(f->folder, "pictures/a/03.png", &file);
+    assert_ok(f->ctx, crumb_dataset_open(f->ctx, f->spec, 1, &set));
+    crumb_feed_options options = plain_options();
+    add(&options, "resize");
+    add(&options, "center-crop");
+    assert_ok(f->ctx, crumb_param_set(f->ctx, &options.augment[0].augment->params[0], options.augment[0].params, "4096"));
+    assert_ok(f->ctx, crumb_param_set(f->ctx, &options.augment[1].augment->params[0], options.augment[1].params, "9"));
+    options.batch = 1;
+    options.first = 3;
+    assert_ok(f->ctx, crumb_feed_create(set, &options, &feed));
+    assert_fails(f->ctx, CRUMB_ERROR_SHAPE, "image 3: resize: 1 x 30000 pixels become 4096 x 122880000",
+                 crumb_feed_next(feed, &images, &labels, &valid));
+    crumb_feed_destroy(feed);
+    crumb_dataset_close(set);
+}
+
 static void reals_are_used_as_they_are(void **state) {
     fixture *f = *state;
     bytes x = {0}, y = {0};
@@ -395,6 +422,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(options_that_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(pictures_of_any_size_are_resized, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_picture_reaches_the_caller, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_picture_that_grows_too_large_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(reals_are_used_as_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, setup, teardown),
     };
