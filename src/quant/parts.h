@@ -19,6 +19,9 @@ static inline int64_t crumb_part_size(int64_t count) {
 float crumb_mean_abs(const float *x, int64_t count);
 float crumb_max_abs(const float *x, int64_t count);
 
+/* The step D that minimises sum (|x| - D min(round(|x| / D), top))^2 (uniform_l2.c); max|x| if that is 0 or no number. */
+float crumb_step_l2(const float *x, int64_t count, float top);
+
 /* Fills values[o] for each output channel o of a weight with of(call, its elements), or with the whole tensor's value. */
 typedef float (*crumb_statistic)(const crumb_quant_call *call, const float *x, int64_t count);
 void crumb_statistic_fill(const crumb_quant_call *call, bool per_channel, float *values, crumb_statistic of);

@@ -121,8 +121,8 @@ static float refine(const float *x, float step, float top, int64_t count) {
     return step;
 }
 
-static float best_step(const crumb_quant_call *call, const float *x, int64_t count) {
-    float top = top_code(call->site), max = crumb_max_abs(x, count), mean = crumb_mean_abs(x, count);
+float crumb_step_l2(const float *x, int64_t count, float top) {
+    float max = crumb_max_abs(x, count), mean = crumb_mean_abs(x, count);
     if (!(max > 0.0f) || !isfinite(max)) {
         return max; /* all zero, or not numbers: Q(w) is then zero, or not a number */
     }
@@ -138,6 +138,10 @@ static float best_step(const crumb_quant_call *call, const float *x, int64_t cou
         }
     }
     return refine(x, (float)best, top, count);
+}
+
+static float best_step(const crumb_quant_call *call, const float *x, int64_t count) {
+    return crumb_step_l2(x, count, top_code(call->site));
 }
 
 static void observe(const crumb_quant_call *call) {
