@@ -41,6 +41,8 @@ static void check_print(crumb_ctx *ctx, const crumb_recipe *recipe) {
     crumb_recipe_free(again);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *overrides[OVERRIDES_MAX];
     crumb_ctx *ctx;

@@ -29,6 +29,8 @@ static void read_all(crumb_ctx *ctx, const crumb_safetensors *file) {
     crumb_safetensors_metadata(file, "format");
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     crumb_ctx *ctx;
     crumb_safetensors *file;

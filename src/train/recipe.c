@@ -2,6 +2,7 @@
 #include "train/recipe.h"
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "train/recipe_read.h"
 
 #include <stdio.h>
@@ -20,13 +21,21 @@ typedef struct source {
     bool files; /* look whether the files named exist */
 } source;
 
-/* "runs/w2a2.yaml" -> "w2a2". */
+/* "runs/w2a2.yaml" -> "w2a2"; bytes that are not UTF-8 become '?'. */
 static void name_by_file(crumb_recipe *recipe, const char *path) {
     const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
     const char *dot = strrchr(base, '.');
     size_t length = dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base);
     length = length < sizeof(recipe->name) ? length : sizeof(recipe->name) - 1;
     memcpy(recipe->name, base, length);
+    for (size_t at = 0, step; at < length; at += step) {
+        uint32_t point;
+        step = crumb_utf8_next(recipe->name + at, length - at, &point);
+        if (step == 0) {
+            recipe->name[at] = '?';
+            step = 1;
+        }
+    }
 }
 
 static void free_origins(crumb_ctx *ctx, char **origins, int count) {

@@ -3,6 +3,7 @@
 #include "train/recipe_read.h"
 
 #include "base/param.h"
+#include "base/utf8.h"
 #include "train/catalog.h"
 
 #include <string.h>
@@ -11,17 +12,6 @@ enum { VALUE_MAX = CRUMB_LIST_MAX * 32 }; /* the longest value is a list of real
 
 static const void *in(const void *owner, size_t offset) {
     return (const char *)owner + offset;
-}
-
-/* Code point of the (valid) UTF-8 sequence at *at, which is moved past it. */
-static unsigned next_point(const unsigned char **at) {
-    unsigned first = *(*at)++;
-    int more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-    unsigned point = more == 0 ? first : first & (0x3fu >> more);
-    for (; more > 0; more--) {
-        point = point << 6 | (*(*at)++ & 0x3fu);
-    }
-    return point;
 }
 
 /* True if the text means itself without quotes. */
@@ -33,15 +23,16 @@ static bool is_plain(const char *text) {
 /* As a double-quoted scalar: printable characters as they are, others as escapes, "${" as "$${". */
 static void print_quoted(crumb_text *to, const char *text) {
     crumb_text_bytes(to, "\"", 1);
-    for (const unsigned char *at = (const unsigned char *)text, *from; *at != '\0';) {
-        from = at;
-        unsigned point = next_point(&at);
+    size_t size = strlen(text), length;
+    uint32_t point = 0; /* recipes hold UTF-8 alone */
+    for (const char *at = text, *end = text + size; (length = crumb_utf8_next(at, (size_t)(end - at), &point)) > 0;
+         at += length) {
         if (point == '"' || point == '\\') {
             crumb_text_print(to, "\\%c", (char)point);
-        } else if (point == '$' && *at == '{') {
+        } else if (point == '$' && at[1] == '{') {
             crumb_text_bytes(to, "$$", 2);
         } else if ((point >= ' ' && point < 127) || (point >= 0xa0 && point < 0x2000)) {
-            crumb_text_bytes(to, (const char *)from, (size_t)(at - from));
+            crumb_text_bytes(to, at, length);
         } else {
             crumb_text_print(to, "\\U%08X", point);
         }

@@ -3,6 +3,7 @@
 #include "train/recipe_tree.h"
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <libfyaml.h>
 #include <stdio.h>
@@ -236,6 +237,30 @@ static crumb_status read_stream(parser *p, crumb_tree *root) {
     }
 }
 
+/* What YAML or recipes have no use for, and what libfyaml 0.7 is not proof against (a directive with a byte that is not UTF-8
+ * keeps it busy for ever), is refused before it sees the text. */
+static crumb_status screen(const parser *p, const char *text, size_t size) {
+    int line = 1;
+    uint32_t point = '\n', before;
+    for (size_t at = 0, length; at < size; at += length) {
+        before = point;
+        length = crumb_utf8_next(text + at, size - at, &point);
+        if (length == 0) {
+            return fail_at(p, line, "the text is not UTF-8");
+        }
+        bool blank = point == '\t' || point == '\n' || point == '\r';
+        bool separator = point == 0x2028 || point == 0x2029 || point == 0xfeff;
+        if ((point < ' ' && !blank) || (point >= 0x7f && point < 0xa0) || separator) {
+            return fail_at(p, line, "a control character; in double quotes it can be written \\uXXXX");
+        }
+        if (point == '%' && (before == '\n' || before == '\r')) {
+            return fail_at(p, line, "a line that starts with '%': directives are not used in recipes");
+        }
+        line += point == '\n';
+    }
+    return CRUMB_OK;
+}
+
 static void discard(struct fy_diag *diag, void *user, const char *text, size_t size) {
     (void)diag, (void)user, (void)text, (void)size;
 }
@@ -271,7 +296,10 @@ static crumb_status parse(crumb_ctx *ctx, const char *file, bool lines, const ch
     }
     root->file = file;
     root->kind = CRUMB_TREE_MAP;
-    crumb_status status = size == 0 ? CRUMB_OK : parse_yaml(&p, text, size, root);
+    crumb_status status = screen(&p, text, size);
+    if (status == CRUMB_OK && size > 0) {
+        status = parse_yaml(&p, text, size, root);
+    }
     if (status != CRUMB_OK) {
         crumb_tree_free(ctx, root);
         return status;
@@ -394,27 +422,13 @@ crumb_status crumb_tree_override(crumb_ctx *ctx, crumb_tree *tree, const char *o
 
 /* ---- ${NAME}. */
 
-/* Bytes of the UTF-8 sequence at `at`, 0 if there is none (overlong forms and surrogates are none). */
-static size_t utf8_length(const unsigned char *at) {
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool bad = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-               (at[0] == 0xf4 && at[1] > 0x8f);
-    return bad ? 0 : length;
-}
-
 static bool is_utf8(const char *text) {
-    for (size_t length; *text != '\0'; text += length) {
-        length = utf8_length((const unsigned char *)text);
-        if (length == 0) {
-            return false;
-        }
+    size_t size = strlen(text), length = 1;
+    uint32_t point;
+    for (size_t at = 0; at < size && length > 0; at += length) {
+        length = crumb_utf8_next(text + at, size - at, &point);
     }
-    return true;
+    return length > 0;
 }
 
 /* The value of the ${NAME} that starts at `at`. */

@@ -193,6 +193,11 @@ static const bad_case bad[] = {
     {BASE "train: &a {epochs: 1}", "recipe.yaml:3: anchors, aliases and tags are not used in recipes", NULL},
     {BASE "train: {epochs: !!int 3}", "recipe.yaml:3: anchors, aliases and tags are not used in recipes", NULL},
     {BASE "name: \"a\\0b\"", "recipe.yaml:3: a text with a zero byte", NULL},
+    {BASE "%YAML 1.2\n", "recipe.yaml:3: a line that starts with '%': directives are not used in recipes", NULL},
+    {"%ame>e: |\xd3[MB |\xd3[MB_DATA},", "recipe.yaml:1: a line that starts with '%'", NULL},
+    {BASE "name: \xd3[", "recipe.yaml:3: the text is not UTF-8", NULL},
+    {BASE "name: \x01", "recipe.yaml:3: a control character", NULL},
+    {BASE "name: a\xc2\x85z", "recipe.yaml:3: a control character", NULL},
     {BASE "train: {epochs: 3", "recipe.yaml:", NULL},
     {BASE "train:\n\tepochs: 3", "recipe.yaml:", NULL},
     {BASE "---\nname: second\n", "recipe.yaml:3: a second document", NULL},
@@ -314,7 +319,10 @@ static void test_variables(void **state) {
         assert_string_equal(crumb_recipe_name(recipe), cases[i][1]);
         crumb_recipe_free(recipe);
     }
-    crumb_recipe *recipe;
+    crumb_recipe *recipe = NULL;
+    assert_ok(ctx, crumb_recipe_parse(ctx, "a/\xc3\xa9\xff.yaml", BASE, strlen(BASE), NULL, 0, NULL, NULL, &recipe));
+    assert_string_equal(crumb_recipe_name(recipe), "\xc3\xa9?");
+    crumb_recipe_free(recipe);
     assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "x.yaml:1: ${HERE} is not set",
                  crumb_recipe_parse(ctx, "x.yaml", "name: ${HERE}", 13, NULL, 0, NULL, NULL, &recipe));
     crumb_ctx_destroy(ctx);
