@@ -50,7 +50,7 @@ value() { # FILE KEY: one value of a JSON file
 small_recipe() { # FILE
     cat >"$1" <<'RECIPE'
 name: small
-model: {name: lenet5}
+model: {name: lenet5, width: 0.25}
 data: {train: "digits:train", test: "digits:test", limit: 512, holdout: 128}
 quantize:
   weights: {name: lsq, bits: 2}

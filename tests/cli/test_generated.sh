@@ -8,7 +8,7 @@ for shell in bash zsh fish; do
     if command -v $shell >/dev/null; then
         $shell -n "$work/completion.$shell" || wrong "$shell does not read its completion"
     fi
-    for word in train eval import --resume --deviation lenet5 cifar10: quantizers; do
+    for word in train eval import --resume --deviation lenet5 cifar10 quantizers; do
         grep -qF -- "${word#--}" "$work/completion.$shell" || wrong "completion $shell lacks $word"
     done
 done

@@ -2,7 +2,7 @@
 . tests/cli/common.sh
 
 expect 0 info --json
-json version models quantizers strategies optimizers schedules loaders augments ops formats backends
+json version models quantizers strategies optimizers schedules loaders augments ops formats
 kinds=$("$JSON_CHECK" models quantizers optimizers schedules loaders augments ops formats <"$work/stdout" | tr -d '[]"' | tr ',\n' '  ')
 [[ $(wc -w <<<"$kinds") -gt 40 ]] || wrong "only $(wc -w <<<"$kinds") things exist"
 
