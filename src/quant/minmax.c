@@ -125,7 +125,8 @@ const crumb_quantizer crumb_quantizer_minmax = {
     .name = "minmax",
     .doc = "weights: max|w| symmetric; activations: running minimum and maximum with an integer zero point",
     .source = "Jacob et al., arXiv 1712.05877, eq. 1 and section 3",
-    .flags = CRUMB_QUANT_WEIGHT | CRUMB_QUANT_ACTIVATION | CRUMB_QUANT_ODD | CRUMB_QUANT_IDEMPOTENT | CRUMB_QUANT_SCALES,
+    .flags = CRUMB_QUANT_WEIGHT | CRUMB_QUANT_ACTIVATION | CRUMB_QUANT_ODD | CRUMB_QUANT_IDEMPOTENT | CRUMB_QUANT_SCALES |
+             CRUMB_QUANT_RUNNING,
     .min_bits = 2,
     .max_bits = 8,
     .params =

@@ -25,7 +25,10 @@ enum {
     CRUMB_QUANT_IDEMPOTENT = 1 << 3, /* Q(Q(x)) = Q(x) with the state of Q(x) computed anew where it is not learned */
     CRUMB_QUANT_SCALES = 1 << 4,     /* Q(a x) = a Q(x) for powers of two a > 0 */
     CRUMB_QUANT_SIGNED = 1 << 5,     /* an activation quantizer with negative levels: it reads the value before the rectifier */
-    CRUMB_QUANT_PROJECTS = 1 << 6    /* has `project`: latent weights are rewritten before each training forward (XNOR-Net) */
+    CRUMB_QUANT_PROJECTS = 1 << 6,   /* has `project`: latent weights are rewritten before each training forward (XNOR-Net) */
+    /* An activation's observe moves its state with every training batch (a running range). Without this, an activation wants to be
+     * observed only while its state "ready" is 0, and never when it has no such state. */
+    CRUMB_QUANT_RUNNING = 1 << 7
 };
 
 /* One tensor of a quantizer's state. */
@@ -112,7 +115,7 @@ struct crumb_quantizer {
     /* codes->code and codes->scale have room for count and max(1, channels) values; fills every member but count. */
     void (*encode)(const crumb_quant_call *call, crumb_codes *codes);
     /* True and *uniform filled if fake and grad are of that form at the current state; NULL: never. Once a network trains, the
-     * fused kernels then do the work of fake and grad (observe is run on the first batch only, unfused). */
+     * fused kernels then do the work of fake and grad (observe: see CRUMB_QUANT_RUNNING). */
     bool (*uniform)(const crumb_quant_call *call, crumb_uniform *uniform);
     /* Rewrites the latent weight in place before a training forward; only with CRUMB_QUANT_PROJECTS. */
     void (*project)(const crumb_quant_call *call, float *latent);

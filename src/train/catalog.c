@@ -75,6 +75,7 @@ static void describe_quantizer(lines *to, const void *row) {
                                              "scales by powers of two",
                                              "reads signed values",
                                              "projects latent weights",
+                                             "running range of activations",
                                              NULL};
     const crumb_quantizer *quantizer = row;
     add(to, "bits: %d .. %d\n", quantizer->min_bits, quantizer->max_bits);

@@ -5,6 +5,7 @@ trap 'rm -rf "$work"' EXIT
 root=$PWD
 failures=0
 unset CRUMB_CPU NO_COLOR
+export OMP_WAIT_POLICY=passive # threads that wait leave the processor to the other tests
 export LSAN_OPTIONS=${LSAN_OPTIONS:-print_suppressions=0}
 
 wrong() { # message: counts a failure and shows what the last command said

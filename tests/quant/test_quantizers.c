@@ -379,6 +379,36 @@ static void ask_properties(const question *q) {
     test_site_free(twice);
 }
 
+/* The state of an activation follows every training batch if the row says so, and else only the first. */
+static void ask_running(const question *q) {
+    if (q->weight || q->fill != FILL_NORMAL) {
+        return;
+    }
+    test_site *t = make(q), *after = make(q);
+    test_site_forward(t, true);
+    for (int k = 0; k < t->states; k++) {
+        memcpy(after->state[k], t->state[k], (size_t)t->state_count[k] * sizeof(float));
+    }
+    for (int64_t i = 0; i < t->count; i++) {
+        after->x[i] = 3.0f * t->x[i] + 1.0f;
+    }
+    test_site_forward(after, true);
+    bool moved = false;
+    for (int k = 0; k < t->states; k++) {
+        moved |= memcmp(after->state[k], t->state[k], (size_t)t->state_count[k] * sizeof(float)) != 0;
+    }
+    if (moved != ((q->row->flags & CRUMB_QUANT_RUNNING) != 0)) {
+        fail_at(q, moved ? "state moved" : "state stayed", 0, 0.0f, 0.0f);
+    }
+    test_site_free(t);
+    test_site_free(after);
+}
+
+static void test_running(void **state) {
+    (void)state;
+    each_question(ask_running);
+}
+
 static void test_properties(void **state) {
     (void)state;
     each_question(ask_properties);
@@ -406,7 +436,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),         cmocka_unit_test(test_codes),      cmocka_unit_test(test_again),
         cmocka_unit_test(test_uniform),      cmocka_unit_test(test_properties), cmocka_unit_test(test_nan_shows),
-        cmocka_unit_test(test_uniform_rows),
+        cmocka_unit_test(test_uniform_rows), cmocka_unit_test(test_running),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -5,9 +5,9 @@
  * bits. With it, u (norm.h) may differ in its last places, because the factor of a channel is applied with a fused multiply-add
  * and the statistics are summed in blocks; a code then differs only where u / step is as near to a tie.
  *
- * A quantizer may want to see the unquantized values (`observe`). That takes a pass of its own; once an observation in
- * training has left the state as it was, bit for bit, the quantizer has seen what it wanted and the pass is left out: a rule
- * that learns its step looks at its first batch only, one without statistics never, one with a running range goes on. */
+ * A quantizer may want to see the unquantized values (`observe`). That takes a pass of its own, made only while the quantizer's
+ * flags and state ask for it: a rule that learns its step looks at its first batch, one without statistics at none, one with a
+ * running range at every one. Nothing else is remembered, so a resumed run observes as one that never stopped. */
 #include "backend/backend.h"
 #include "backend/cpu/norm.h"
 #include "base/ctx.h"
@@ -24,7 +24,6 @@ typedef struct {
     int residual;                        /* external input of add, -1: none */
     const crumb_batch_norm_params *norm; /* NULL: none */
     int quantize;                        /* node of the run, -1: none */
-    bool observed;                       /* observe has nothing more to do */
     size_t mask_at;                      /* in saved, behind mean and 1/deviation */
     size_t workspace_at;                 /* in scratch, behind dgamma and dbeta */
 } run;
@@ -182,23 +181,27 @@ static void pass(const crumb_run_call *call, const crumb_norm_plan *plan) {
                        workspace_of(call));
 }
 
-static void observe(const crumb_run_call *call) {
-    run *r = call->state;
-    const int inputs = call->query->node[r->quantize].inputs;
-    crumb_quant_call quant = call_of(call, call->y);
-    float before[CRUMB_QUANT_STATE_MAX] = {0};
-    bool same = true;
-    if (quant.site->quantizer->observe != NULL) {
-        pass(call, &r->plan);
-        for (int k = 0; k + 1 < inputs; k++) {
-            before[k] = *quant.state[k];
-        }
-        quant.site->quantizer->observe(&quant);
-        for (int k = 0; k + 1 < inputs; k++) {
-            same &= memcmp(&before[k], quant.state[k], sizeof(float)) == 0;
+/* See CRUMB_QUANT_RUNNING. */
+static bool wants_observation(const crumb_quant_call *quant) {
+    const crumb_quantizer *row = quant->site->quantizer;
+    if (row->observe == NULL || (row->flags & CRUMB_QUANT_RUNNING) != 0) {
+        return row->observe != NULL;
+    }
+    for (int k = 0; row->state != NULL && row->state[k].name != NULL; k++) {
+        if (strcmp(row->state[k].name, "ready") == 0) {
+            return *quant->state[k] == 0.0f;
         }
     }
-    r->observed = same;
+    return false;
+}
+
+static void observe(const crumb_run_call *call) {
+    const run *r = call->state;
+    const crumb_quant_call quant = call_of(call, call->y);
+    if (wants_observation(&quant)) {
+        pass(call, &r->plan);
+        quant.site->quantizer->observe(&quant);
+    }
 }
 
 /* The plan with the quantizer's values of this step. */
@@ -214,7 +217,7 @@ static crumb_norm_plan plan_now(const crumb_run_call *call, crumb_uniform *form)
 }
 
 static void forward(crumb_run_call *call) {
-    run *r = call->state;
+    const run *r = call->state;
     if (r->norm != NULL) {
         set_statistics(call);
     }
@@ -222,7 +225,7 @@ static void forward(crumb_run_call *call) {
         pass(call, &r->plan);
         return;
     }
-    if (call->training && !r->observed) {
+    if (call->training) {
         observe(call);
     }
     crumb_uniform form;
