@@ -82,7 +82,7 @@ CRUMB_API crumb_status crumb_recipe_load(crumb_ctx *ctx, const char *path, const
                                          crumb_recipe **recipe);
 CRUMB_API crumb_status crumb_recipe_load_with(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
                                               crumb_lookup lookup, void *user, crumb_recipe **recipe);
-/* The same from text in memory; `name` stands for the file in messages. */
+/* The same from text in memory; `name` stands for the file in messages. Whether the files it names exist is not looked at. */
 CRUMB_API crumb_status crumb_recipe_parse(crumb_ctx *ctx, const char *name, const char *text, size_t size,
                                           const char *const *overrides, int count, crumb_lookup lookup, void *user,
                                           crumb_recipe **recipe);
