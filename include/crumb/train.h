@@ -117,8 +117,8 @@ typedef struct crumb_train_options {
 } crumb_train_options;
 
 typedef struct crumb_train_result {
-    double val_top1, val_top5, val_loss; /* last epoch, percent */
-    double best_top1;
+    double val_top1, val_top5, val_loss; /* last epoch, percent; of the test set when training images were held out */
+    double best_top1;                    /* over the epochs of the last phase: earlier ones may have other bits */
     int64_t best_epoch, epochs;
     double seconds, images_per_second;
     int weight_bits, activation_bits;    /* most common over the layers; 32 = float */

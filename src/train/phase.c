@@ -38,7 +38,8 @@ static crumb_status add_loss(crumb_trainer *trainer, crumb_graph *network) {
     if (trainer->teacher != NULL) {
         op = &crumb_op_distillation;
         params = &distill;
-        CRUMB_TRY(crumb_graph_input(network, "teacher_logits", network->value[network->logits].shape, &trainer->teacher_logits));
+        CRUMB_TRY(
+            crumb_graph_input(network, "teacher_logits", network->value[network->logits].shape, &trainer->teacher_logits));
         input[inputs++] = trainer->teacher_logits;
     }
     CRUMB_TRY(crumb_graph_input(network, "labels", CRUMB_SHAPE(1), &trainer->labels));
@@ -253,9 +254,9 @@ static crumb_status observe(crumb_trainer *trainer) {
     return status;
 }
 
-static bool has_sites(const crumb_graph *network) {
-    for (int i = 0; i < network->nodes; i++) {
-        if (crumb_node_site(network, i) != NULL) {
+bool crumb_phase_is_quantized(const crumb_trainer *trainer) {
+    for (int i = 0; i < trainer->network->nodes; i++) {
+        if (crumb_node_site(trainer->network, i) != NULL) {
             return true;
         }
     }
@@ -263,7 +264,7 @@ static bool has_sites(const crumb_graph *network) {
 }
 
 crumb_status crumb_phase_prepare(crumb_trainer *trainer) {
-    if (has_sites(trainer->network)) {
+    if (crumb_phase_is_quantized(trainer)) {
         CRUMB_TRY(observe(trainer));
     }
     if (phase_of(trainer)->reestimate) {

@@ -47,13 +47,15 @@ struct crumb_strategy {
     const crumb_param *params;
     size_t params_size;
     size_t state_size;
-    /* All optional. `run` is this strategy's own object. */
+    /* All optional. `run` is this strategy's own object. A run that goes on from a checkpoint finds state and tensors as they were
+     * and gets no second begin_phase; pointers into either must be set again in before_forward. */
     crumb_status (*rewrite)(crumb_ctx *ctx, const crumb_strategy_run *run, crumb_timeline *timeline);
     crumb_status (*begin_phase)(crumb_strategy_run *run, crumb_trainer *trainer); /* network of the phase is built, values loaded */
     void (*before_forward)(crumb_strategy_run *run, crumb_trainer *trainer);      /* draw masks, project weights */
     void (*add_gradient)(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss); /* regularisers: add to gradients */
     void (*after_step)(crumb_strategy_run *run, crumb_trainer *trainer);          /* capture */
-    crumb_status (*end_phase)(crumb_strategy_run *run, crumb_trainer *trainer);   /* rewrite weights */
+    /* Rewrite weights. Comes before the phase's last evaluation, so that what is measured and saved is what the phase leaves. */
+    crumb_status (*end_phase)(crumb_strategy_run *run, crumb_trainer *trainer);
 };
 
 #define CRUMB_STRATEGY(name) extern const crumb_strategy crumb_strategy_##name;

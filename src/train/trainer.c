@@ -43,8 +43,8 @@ static crumb_status next_batch(crumb_trainer *trainer, const float **labels) {
     return CRUMB_OK;
 }
 
-/* The loss is not finite: the same batch once more, keeping every value, finds the layer that did it. */
-static crumb_status blame(crumb_trainer *trainer, double loss) {
+/* `loss` of step `step` (from 1) is not finite: its batch once more, keeping every value, finds the layer that did it. */
+static crumb_status blame(crumb_trainer *trainer, const char *what, double loss, int64_t step) {
     crumb_graph *network = trainer->network;
     crumb_exec *exec;
     crumb_exec_options options = {.batch = trainer->recipe->train.batch, .reference = true, .keep = true};
@@ -57,11 +57,12 @@ static crumb_status blame(crumb_trainer *trainer, double loss) {
     }
     crumb_exec_forward(exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
     const char *culprit = crumb_exec_culprit(exec);
-    crumb_status status = crumb_fail(trainer->ctx, CRUMB_ERROR_NUMERIC,
-                                     "loss is %g at step %lld (epoch %lld, learning rate %g); the first layer whose output is "
-                                     "not finite: %s",
-                                     loss, (long long)trainer->total_step + 1, (long long)trainer->total_epoch + 1,
-                                     trainer->rate, culprit != NULL ? culprit : "none");
+    crumb_status status =
+        crumb_fail(trainer->ctx, CRUMB_ERROR_NUMERIC,
+                   "%s is %g at step %lld (epoch %lld, learning rate %g); the first layer whose output is not "
+                   "finite: %s",
+                   what, loss, (long long)step, (long long)((step - 1) / trainer->steps) + 1, trainer->rate,
+                   culprit != NULL ? culprit : "none");
     crumb_exec_destroy(exec);
     return status;
 }
@@ -87,7 +88,7 @@ crumb_status crumb_trainer_step(crumb_trainer *trainer) {
     crumb_exec_forward(trainer->exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
     double loss = *crumb_exec_value(trainer->exec, trainer->loss);
     if (!isfinite(loss)) {
-        return blame(trainer, loss);
+        return blame(trainer, "loss", loss, trainer->total_step + 1);
     }
     crumb_exec_backward(trainer->exec, trainer->loss);
     double extra = crumb_strategies_add_gradient(trainer);
@@ -194,6 +195,9 @@ static crumb_status save_network(crumb_trainer *trainer, const char *name) {
 static crumb_status evaluate_epoch(crumb_trainer *trainer, crumb_evaluation *evaluation) {
     crumb_train_result *result = &trainer->result;
     CRUMB_TRY(crumb_trainer_evaluate(trainer, evaluation));
+    if (!isfinite(evaluation->loss)) { /* the last step broke it: there is no next one to notice */
+        return blame(trainer, "validation loss", evaluation->loss, trainer->total_step);
+    }
     trainer->eval_seconds = evaluation->seconds;
     result->val_top1 = evaluation->top1;
     result->val_top5 = evaluation->top5;
@@ -295,15 +299,6 @@ static crumb_status measure_direct(crumb_trainer *trainer) {
     return log_line(trainer, "direct", 0, &evaluation);
 }
 
-static bool is_quantized(const crumb_graph *network) {
-    for (int i = 0; i < network->nodes; i++) {
-        if (crumb_node_site(network, i) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static crumb_status begin_phase(crumb_trainer *trainer) {
     bool measure = trainer->phase == 0 && trainer->recipe->train.measure_direct && trainer->recipe->model.init[0] != '\0';
     trainer->epoch = trainer->step = 0;
@@ -314,7 +309,7 @@ static crumb_status begin_phase(crumb_trainer *trainer) {
     CRUMB_TRY(crumb_phase_build(trainer, true));
     CRUMB_TRY(crumb_phase_prepare(trainer));
     CRUMB_TRY(crumb_strategies_begin_phase(trainer));
-    return measure && is_quantized(trainer->network) ? measure_direct(trainer) : CRUMB_OK;
+    return measure && crumb_phase_is_quantized(trainer) ? measure_direct(trainer) : CRUMB_OK;
 }
 
 /* ---- The run. */

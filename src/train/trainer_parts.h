@@ -35,6 +35,7 @@ crumb_status crumb_phase_build(crumb_trainer *trainer, bool fresh);
  * so. */
 crumb_status crumb_phase_prepare(crumb_trainer *trainer);
 void crumb_phase_drop(crumb_trainer *trainer);
+bool crumb_phase_is_quantized(const crumb_trainer *trainer); /* anything in it */
 
 /* ---- strategy.c: the hooks of all strategies, in the recipe's order. */
 
