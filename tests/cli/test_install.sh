@@ -11,7 +11,9 @@ done
 for file in libcrumb.a libcrumb.so pkgconfig/crumb.pc cmake/crumb/crumbConfig.cmake cmake/crumb/crumbConfigVersion.cmake; do
     [[ -s $lib/$file ]] || wrong "$lib/$file is not installed"
 done
-readelf -d "$lib/libcrumb.so" | grep -q 'soname: \[libcrumb.so.0\]' || wrong "no soname"
+# grep -q on a pipe may end before its writer, which pipefail then reports: so from a variable.
+dynamic=$(readelf -d "$lib/libcrumb.so")
+[[ $dynamic == *'soname: [libcrumb.so.0]'* ]] || wrong "no soname"
 ! grep -rqF "$root" "$lib/pkgconfig" "$lib/cmake" || wrong "an installed file names the source folder"
 "$prefix/bin/crumb" --version >/dev/null || wrong "the installed command does not run"
 
@@ -22,7 +24,8 @@ export PKG_CONFIG_PATH=$lib/pkgconfig LD_LIBRARY_PATH=$lib
 small_recipe "$work/small.yaml"
 cc=${CC:-cc}
 $cc examples/01_train.c $(pkg-config --cflags --libs crumb) -o "$work/shared" 2>"$work/stderr" || wrong "does not link with pkg-config"
-ldd "$work/shared" | grep -q "$lib/libcrumb.so.0" || wrong "does not use the shared library"
+needed=$(ldd "$work/shared")
+[[ $needed == *"$lib/libcrumb.so.0"* ]] || wrong "does not use the shared library"
 sed 's/-lcrumb/-l:libcrumb.a/' <<<"$(pkg-config --cflags --libs --static crumb)" >"$work/flags"
 $cc examples/01_train.c $(<"$work/flags") -o "$work/static" 2>"$work/stderr" || wrong "does not link statically"
 mkdir "$work/outside"
