@@ -1,0 +1,147 @@
+/* The packed network: the shared truth of lowering, the file, the runtime, the C export and verification.
+ *
+ * A packed network is a list of nodes over values, in execution order, like a trained graph, but every node is exact: it says
+ * which float operations happen, in which order, each rounded once to nearest even, or that the arithmetic is of integers. So a
+ * result is a function of the file alone, whatever the processor, the kernel, the fusion or the number of threads: fusing nodes
+ * is the executor's business and changes no bit.
+ *
+ * A value is one image's activation, [H, W, C] (a vector is [1, 1, C]), and is either REAL (float) or CODES: unsigned indices
+ * of `bits` bits that mean
+ *
+ *     code = multiply * index + offset           (an integer)
+ *     value = scale * (float)code                (one float multiplication: the quantizer's `fake`, quant/quantizer.h)
+ *
+ * The nodes (x: first input, y: output; v, c: elements; f32 arithmetic):
+ *
+ *   quantize     y.index = rint(clamp(v * inverse, lo, hi)) - lo        ROUND: rint to even; NaN gives lo
+ *                y.index = number of thresholds T with v >= T           THRESHOLDS, ascending, levels - 1 of them; NaN gives 0
+ *   dequantize   y = scale * (float)code
+ *   conv2d       acc = sum over the window, padding left out, of code(x) * code(w), exactly (int32; lowering refuses what could
+ *                overflow), or for a REAL x the float sum acc = fmaf(v, w, acc) from 0 in the order kh, kw, channel;
+ *                y = fmaf((float)acc, multiplier[o], bias[o])           batch norm, scales and biases are folded into the two
+ * vectors A linear layer is a convolution whose kernel is its whole input. affine       y = fmaf(v, multiplier[c], bias[c])
+ *   add, mul     y = a + b, y = a * b                                   REAL
+ *   relu         y = v > 0 ? v : 0                                      NaN gives 0
+ *   prelu        y = v > 0 ? v : slope[c] * v
+ *   clip         y = v < lo ? lo : v > hi ? hi : v
+ *   max_pool     largest of the window's elements inside the image; REAL or CODES (indices are ordered as values are)
+ *   average_pool y = (sum in the order kh, kw of elements inside the image, from 0) * (1 / divisor); divisor: kernel * kernel,
+ * or with count_inside the elements inside global_average_pool   the same over all pixels, row by row concat       along
+ * channels, REAL; the inputs in order pad          channels: `before` and `after` channels of 0, REAL subsample    y[h, w] =
+ * x[h * stride, w * stride]; REAL or CODES flatten      [H, W, C] -> [1, 1, C * H * W], channel first (PyTorch's order); REAL
+ * or CODES
+ *
+ * Weights of a conv2d are [O, KH, KW, C / groups]: float, or indices at their true width (see crumb_packed_encoding). */
+#ifndef CRUMB_PACKED_H
+#define CRUMB_PACKED_H
+
+#include "base/ctx.h"
+#include "crumb/run.h"
+
+enum { CRUMB_PACKED_INPUTS_MAX = 8 };
+
+typedef enum crumb_packed_op {
+    CRUMB_PACKED_QUANTIZE,
+    CRUMB_PACKED_DEQUANTIZE,
+    CRUMB_PACKED_CONV2D,
+    CRUMB_PACKED_AFFINE,
+    CRUMB_PACKED_ADD,
+    CRUMB_PACKED_MUL,
+    CRUMB_PACKED_RELU,
+    CRUMB_PACKED_PRELU,
+    CRUMB_PACKED_CLIP,
+    CRUMB_PACKED_MAX_POOL,
+    CRUMB_PACKED_AVERAGE_POOL,
+    CRUMB_PACKED_GLOBAL_AVERAGE_POOL,
+    CRUMB_PACKED_CONCAT,
+    CRUMB_PACKED_PAD,
+    CRUMB_PACKED_SUBSAMPLE,
+    CRUMB_PACKED_FLATTEN,
+    CRUMB_PACKED_OPS
+} crumb_packed_op;
+
+/* Integer codes: index 0 .. levels - 1 means multiply * index + offset. levels 0: REAL. */
+typedef struct crumb_packed_codes {
+    int32_t levels, bits; /* bits: of an index, the smallest that hold levels - 1, at least 1 */
+    int32_t multiply, offset;
+    float scale; /* of an activation; weights keep theirs in the node's multiplier, and for inspection in weight_scale */
+} crumb_packed_codes;
+
+typedef struct crumb_packed_value {
+    int32_t height, width, channels;
+    crumb_packed_codes codes;
+} crumb_packed_value;
+
+/* How a tensor lies in the file. All little-endian, every tensor at a multiple of 64 bytes; each row (output channel) of codes
+ * starts at a byte. */
+typedef enum crumb_packed_encoding {
+    CRUMB_PACKED_FLOAT, /* float32 */
+    CRUMB_PACKED_BITS,  /* indices of 1 .. 9 bits, the first in the lowest bits */
+    CRUMB_PACKED_TRITS  /* three levels: five indices a byte, i0 + 3 i1 + 9 i2 + 27 i3 + 81 i4: 1.6 bits a weight */
+} crumb_packed_encoding;
+
+typedef struct crumb_packed_tensor {
+    crumb_packed_encoding encoding;
+    int32_t rows;             /* output channels; 1 for vectors */
+    int32_t columns;          /* elements of a row */
+    crumb_packed_codes codes; /* scale unused */
+    const uint8_t *data;      /* in the file */
+    uint64_t bytes;
+} crumb_packed_tensor;
+
+typedef struct crumb_packed_node {
+    const char *name; /* the trained layer's name, "layer1.0.conv1" */
+    crumb_packed_op op;
+    int32_t inputs, input[CRUMB_PACKED_INPUTS_MAX]; /* values */
+    int32_t output;                                 /* value */
+    /* conv2d, pools, subsample; square but for the kernel */
+    int32_t kernel_height, kernel_width, stride, padding, dilation, groups;
+    int32_t before, after; /* pad */
+    bool count_inside;     /* average_pool */
+    bool thresholds_form;  /* quantize */
+    float inverse, lo, hi; /* quantize (ROUND), clip */
+    /* Indices into tensors, -1: none. weight: conv2d. multiplier, bias: conv2d and affine. extra: slopes of prelu, thresholds
+     * of quantize, conv2d: the weights' own scales before folding (1 or O of them; for information and for exporters). */
+    int32_t weight, multiplier, bias, extra;
+} crumb_packed_node;
+
+struct crumb_packed {
+    crumb_ctx *ctx;
+    int32_t values, nodes, tensors;
+    crumb_packed_value *value; /* value 0 is the image, REAL, normalised pixels */
+    crumb_packed_node *node;
+    crumb_packed_tensor *tensor;
+    int32_t logits; /* value: the network's output, REAL */
+    /* Pixels become value 0 by ((float)pixel / 255 - mean[c]) / deviation[c], in float, in this order. */
+    float mean[4], deviation[4];
+    const char *model; /* "resnet20" */
+    int32_t classes;
+    const char **class_name; /* classes of them, or NULL */
+    const uint8_t *file;     /* the mapped or given bytes; owned by whoever opened */
+    size_t file_bytes;
+    void *mapping; /* reader's own */
+};
+
+/* ---- The file (docs/FORMAT.md describes it byte by byte). read.c, write.c */
+
+/* crumb_packed_open and crumb_packed_parse (run.h) check everything before use: the checksum, every length, index, range and
+ * shape, topological order, that no conv2d can overflow. */
+/* Writes a network whose tensors point to memory of the caller's; whole or not at all. */
+crumb_status crumb_packed_write(const crumb_packed *packed, const char *path);
+
+/* ---- Codes <-> bytes. encode.c */
+
+uint64_t crumb_packed_row_bytes(const crumb_packed_tensor *tensor);
+/* index[columns] of one row; TRITS and BITS. */
+void crumb_packed_unpack_row(const crumb_packed_tensor *tensor, int32_t row, uint16_t *index);
+void crumb_packed_pack_row(const crumb_packed_tensor *tensor, int32_t row, const uint16_t *index, uint8_t *data);
+static inline int32_t crumb_packed_code(const crumb_packed_codes *codes, int32_t index) {
+    return codes->multiply * index + codes->offset;
+}
+/* Vector of a float tensor (multiplier, bias, thresholds), NULL for index -1. */
+const float *crumb_packed_floats(const crumb_packed *packed, int32_t tensor);
+
+/* The op's name as `crumb info` shows it. */
+const char *crumb_packed_op_name(crumb_packed_op op);
+
+#endif
