@@ -91,6 +91,11 @@ struct crumb_recipe {
     crumb_strategy_choice strategy[CRUMB_STRATEGIES_MAX];
 };
 
+/* The first key in which an effective recipe (as text) differs from another: "train.optimizer.lr is 0.2, was 0.1". False and ""
+ * if none does. */
+enum { CRUMB_RECIPE_DIFFERENCE = 384 };
+bool crumb_recipe_difference(const char *now, const char *before, char text[CRUMB_RECIPE_DIFFERENCE]);
+
 /* The phases: one from the recipe, rewritten by each strategy in order. Checks the result (epochs >= 1, bits in range, room). */
 crumb_status crumb_recipe_phases(const crumb_recipe *recipe, crumb_timeline *timeline);
 

@@ -231,11 +231,50 @@ static void test_presets_of_every_row(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+/* ---- Differences: the first key that differs, with its path. */
+
+static const char base_recipe[] =
+    "model: {name: mlp}\ndata: {train: digits, test: digits, augment: [flip, {name: pad-crop, pad: 2}]}\n"
+    "quantize: {weights: {name: lsq, bits: 3}}\n";
+
+static void check_difference(crumb_ctx *ctx, const char *override, const char *want) {
+    char *before, *now, text[CRUMB_RECIPE_DIFFERENCE];
+    crumb_recipe *recipe = parse(ctx, "a.yaml", base_recipe), *changed;
+    assert_ok(ctx, crumb_recipe_parse(ctx, "a.yaml", base_recipe, strlen(base_recipe), &override, 1, lookup, NULL, &changed));
+    assert_ok(ctx, crumb_recipe_print(recipe, &before));
+    assert_ok(ctx, crumb_recipe_print(changed, &now));
+    assert_true(crumb_recipe_difference(now, before, text));
+    assert_string_equal(text, want);
+    assert_false(crumb_recipe_difference(now, now, text));
+    assert_string_equal(text, "");
+    crumb_text_free(ctx, before);
+    crumb_text_free(ctx, now);
+    crumb_recipe_free(recipe);
+    crumb_recipe_free(changed);
+}
+
+static void test_differences(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    check_difference(ctx, "train.epochs=3", "train.epochs is 3, was 10");
+    check_difference(ctx, "train.optimizer.lr=0.5", "train.optimizer.lr is 0.5, was 0.1");
+    check_difference(ctx, "train.optimizer.name=adam", "train.optimizer.name is adam, was sgd");
+    check_difference(ctx, "data.augment.1.pad=3", "data.augment.1.pad is 3, was 2");
+    check_difference(ctx, "data.augment.2=flip", "data.augment.2.name is new");
+    check_difference(ctx, "data.augment=[flip]", "data.augment.1.name is gone");
+    check_difference(ctx, "quantize.weights.bits=2", "quantize.weights.bits is 2, was 3");
+    check_difference(ctx, "name=b", "name is b, was a");
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shipped_recipes),
         cmocka_unit_test(test_random_recipes),
         cmocka_unit_test(test_presets_of_every_row),
+        cmocka_unit_test(test_differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
