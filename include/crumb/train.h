@@ -124,6 +124,8 @@ typedef struct crumb_train_result {
     int weight_bits, activation_bits;    /* most common over the layers; 32 = float */
     double direct_top1;                  /* accuracy right after quantization, before training; NaN if not measured */
     double float_top1;                   /* of the initial float weights; NaN if not measured */
+    int64_t images;                      /* trained on, over all phases */
+    int64_t extra_images;                /* training images seen besides: ranges of quantizers, batch-norm statistics */
 } crumb_train_result;
 
 CRUMB_API crumb_status crumb_train(const crumb_recipe *recipe, const crumb_train_options *options,

@@ -23,7 +23,7 @@ enum { NAME_ROOM = 256, PATH_ROOM = 4096 };
 
 /* ---- Counters and numbers: listed once, for saving and loading. */
 
-enum { WHOLES = 14, REALS = 15 };
+enum { WHOLES = 15, REALS = 15 };
 
 typedef struct ledger {
     int64_t phase, position; /* copies: other types in the trainer, or not in it */
@@ -34,9 +34,9 @@ typedef struct ledger {
 
 static void open_ledger(ledger *l, crumb_trainer *t) {
     crumb_train_result *r = &t->result;
-    int64_t *whole[WHOLES] = {&l->phase,      &l->position,   &t->epoch,          &t->step,        &t->total_epoch,
-                              &t->total_step, &t->steps,      &t->optimizer_step, &t->epoch_right, &t->epoch_seen,
-                              &t->images,     &r->best_epoch, &r->epochs,         &t->total_epochs};
+    int64_t *whole[WHOLES] = {&l->phase,      &l->position,   &t->epoch,          &t->step,         &t->total_epoch,
+                              &t->total_step, &t->steps,      &t->optimizer_step, &t->epoch_right,  &t->epoch_seen,
+                              &t->images,     &r->best_epoch, &r->epochs,         &t->total_epochs, &t->extra_images};
     double *real[REALS] = {&l->elapsed,      &t->epoch_loss,   &t->epoch_extra, &t->rate,     &t->train_seconds,
                            &t->step_seconds, &t->eval_seconds, &r->val_top1,    &r->val_top5, &r->val_loss,
                            &r->best_top1,    &r->direct_top1,  &r->float_top1,  &r->seconds,  &r->images_per_second};
@@ -157,18 +157,13 @@ static crumb_status check_recipe(crumb_trainer *trainer, const crumb_safetensors
         return bad(trainer, file, key_recipe);
     }
     CRUMB_TRY(crumb_recipe_print(trainer->recipe, &now));
-    size_t line = 1, same = 0; /* `same` counts up to the first byte that differs, `line` the lines until there */
-    for (; now[same] == saved[same] && now[same] != '\0'; same++) {
-        line += now[same] == '\n';
-    }
-    bool equal = now[same] == saved[same];
+    char difference[CRUMB_RECIPE_DIFFERENCE];
+    bool differs = crumb_recipe_difference(now, saved, difference);
     crumb_text_free(trainer->ctx, now);
-    return equal
-               ? CRUMB_OK
-               : crumb_fail(trainer->ctx, CRUMB_ERROR_ARGUMENT,
-                            "%s: is of another recipe (the effective recipes differ from line %zu on); resume with the recipe "
-                            "it was made with, or start anew",
-                            crumb_safetensors_path(file), line);
+    return !differs ? CRUMB_OK
+                    : crumb_fail(trainer->ctx, CRUMB_ERROR_ARGUMENT,
+                                 "%s: is of another recipe (%s); resume with the recipe it was made with, or start anew",
+                                 crumb_safetensors_path(file), difference);
 }
 
 static crumb_status load_ledger(crumb_trainer *trainer, const crumb_safetensors *file) {

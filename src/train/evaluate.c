@@ -119,28 +119,36 @@ static void statistics_end(crumb_graph *network, const double *saved) {
     }
 }
 
-crumb_status crumb_trainer_reestimate(crumb_trainer *trainer, int64_t images) {
-    crumb_graph *network = trainer->network;
-    double *saved = crumb_alloc(trainer->ctx, (size_t)network->nodes + 1, sizeof(*saved));
+crumb_status crumb_reestimate(crumb_exec *exec, crumb_graph *graph, int labels, crumb_feed *feed, int64_t batches,
+                              uint64_t seed) {
+    double *saved = crumb_alloc(graph->ctx, (size_t)graph->nodes + 1, sizeof(*saved));
     if (saved == NULL) {
         return CRUMB_ERROR_MEMORY;
     }
-    int64_t batch = trainer->recipe->train.batch, steps = images > 0 ? (images + batch - 1) / batch : trainer->steps;
     crumb_status status = CRUMB_OK;
-    statistics_begin(network, saved);
-    crumb_update_project(network);
-    crumb_feed_seek(trainer->feed, trainer->total_epoch, 0);
-    for (int64_t i = 0; i < steps && i < trainer->steps && status == CRUMB_OK; i++) {
-        const float *pixels, *labels;
+    statistics_begin(graph, saved);
+    for (int64_t i = 0; i < batches && status == CRUMB_OK; i++) {
+        const float *images, *truth;
         int64_t valid;
-        status = crumb_feed_next(trainer->feed, &pixels, &labels, &valid);
+        status = crumb_feed_next(feed, &images, &truth, &valid);
         if (status == CRUMB_OK) {
-            crumb_load_batch(trainer->exec, network, trainer->labels, pixels, labels, valid);
-            crumb_exec_forward(trainer->exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)i);
+            crumb_load_batch(exec, graph, labels, images, truth, valid);
+            crumb_exec_forward(exec, true, seed, (uint64_t)i);
         }
     }
-    statistics_end(network, saved);
+    statistics_end(graph, saved);
+    crumb_free(graph->ctx, saved);
+    return status;
+}
+
+crumb_status crumb_trainer_reestimate(crumb_trainer *trainer, int64_t images) {
+    int64_t batch = trainer->recipe->train.batch, batches = images > 0 ? (images + batch - 1) / batch : trainer->steps;
+    batches = batches < trainer->steps ? batches : trainer->steps;
+    crumb_update_project(trainer->network);
+    crumb_feed_seek(trainer->feed, trainer->total_epoch, 0);
+    crumb_status status = crumb_reestimate(trainer->exec, trainer->network, trainer->labels, trainer->feed, batches,
+                                           (uint64_t)trainer->recipe->train.seed);
     crumb_feed_seek(trainer->feed, trainer->total_epoch, trainer->step);
-    crumb_free(trainer->ctx, saved);
+    trainer->extra_images += batches * batch;
     return status;
 }

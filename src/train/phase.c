@@ -247,6 +247,7 @@ static crumb_status observe(crumb_trainer *trainer) {
         swap_states(network, own, block, true);
         crumb_exec_forward(exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
         swap_states(network, own, block, false);
+        trainer->extra_images += options.batch;
     }
     crumb_exec_destroy(exec);
     crumb_free(trainer->ctx, own);

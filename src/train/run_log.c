@@ -205,22 +205,31 @@ crumb_status crumb_run_log_position(crumb_run_log *log, int64_t *position) {
 
 #define RESULT(member)                                                                                                         \
     { #member, NULL, offsetof(crumb_train_result, member) }
-static const column results[] = {
+static const column result_reals[] = {
     RESULT(val_top1),    RESULT(val_top5),   RESULT(val_loss), RESULT(best_top1),
     RESULT(direct_top1), RESULT(float_top1), RESULT(seconds),  RESULT(images_per_second),
 };
+static const column result_wholes[] = {RESULT(best_epoch), RESULT(epochs), RESULT(images), RESULT(extra_images)};
+static const column result_bits[] = {RESULT(weight_bits), RESULT(activation_bits)};
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static char *print_result(const crumb_recipe *recipe, const crumb_train_result *result) {
     json_t *object = json_object();
     int failed = json_object_set_new(object, "name", json_string(recipe->name));
     failed |= json_object_set_new(object, "model", json_string(recipe->model.model->name));
-    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
-        failed |= set_number(object, results[i].key, number(result, results[i].offset));
+    for (size_t i = 0; i < COUNT(result_reals); i++) {
+        failed |= set_number(object, result_reals[i].key, number(result, result_reals[i].offset));
     }
-    failed |= json_object_set_new(object, "best_epoch", json_integer(result->best_epoch));
-    failed |= json_object_set_new(object, "epochs", json_integer(result->epochs));
-    failed |= json_object_set_new(object, "weight_bits", json_integer(result->weight_bits));
-    failed |= json_object_set_new(object, "activation_bits", json_integer(result->activation_bits));
+    for (size_t i = 0; i < COUNT(result_wholes); i++) {
+        int64_t value;
+        memcpy(&value, (const char *)result + result_wholes[i].offset, sizeof(value));
+        failed |= json_object_set_new(object, result_wholes[i].key, json_integer(value));
+    }
+    for (size_t i = 0; i < COUNT(result_bits); i++) {
+        int value;
+        memcpy(&value, (const char *)result + result_bits[i].offset, sizeof(value));
+        failed |= json_object_set_new(object, result_bits[i].key, json_integer(value));
+    }
     return print_json(object, failed == 0, JSON_INDENT(2));
 }
 
@@ -234,4 +243,49 @@ crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *
     crumb_status status = crumb_file_write(log->ctx, path, text, strlen(text));
     free(text);
     return status;
+}
+
+/* Fills *result from the object; the key that is missing or of another type, NULL if none is. */
+static const char *take_result(const json_t *object, crumb_train_result *result) {
+    for (size_t i = 0; i < COUNT(result_reals); i++) {
+        const json_t *value = json_object_get(object, result_reals[i].key);
+        double real = json_is_null(value) ? NAN : json_number_value(value);
+        if (!json_is_null(value) && !json_is_number(value)) {
+            return result_reals[i].key;
+        }
+        memcpy((char *)result + result_reals[i].offset, &real, sizeof(real));
+    }
+    for (size_t i = 0; i < COUNT(result_wholes) + COUNT(result_bits); i++) {
+        const column *from = i < COUNT(result_wholes) ? &result_wholes[i] : &result_bits[i - COUNT(result_wholes)];
+        const json_t *value = json_object_get(object, from->key);
+        int64_t whole = json_integer_value(value);
+        int bits = (int)whole;
+        if (!json_is_integer(value)) {
+            return from->key;
+        }
+        if (i < COUNT(result_wholes)) {
+            memcpy((char *)result + from->offset, &whole, sizeof(whole));
+        } else {
+            memcpy((char *)result + from->offset, &bits, sizeof(bits));
+        }
+    }
+    return NULL;
+}
+
+crumb_status crumb_run_log_read_result(crumb_ctx *ctx, const char *folder, crumb_train_result *result) {
+    char path[PATH_ROOM + 32];
+    uint8_t *data;
+    size_t size;
+    crumb_train_result read = {0};
+    snprintf(path, sizeof(path), "%.*s/result.json", PATH_ROOM, folder);
+    CRUMB_TRY(crumb_file_read(ctx, path, 1 << 20, &data, &size));
+    json_t *object = json_loadb((const char *)data, size, 0, NULL);
+    crumb_free(ctx, data);
+    const char *bad = json_is_object(object) ? take_result(object, &read) : "object";
+    json_decref(object);
+    if (bad != NULL) {
+        return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: %s is missing or of another type", path, bad);
+    }
+    *result = read;
+    return CRUMB_OK;
 }

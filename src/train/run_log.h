@@ -39,4 +39,7 @@ crumb_status crumb_run_log_position(crumb_run_log *log, int64_t *position);
 crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *result);
 void crumb_run_log_close(crumb_run_log *log);
 
+/* Reads folder/result.json back. FORMAT if it lacks a member. */
+crumb_status crumb_run_log_read_result(crumb_ctx *ctx, const char *folder, crumb_train_result *result);
+
 #endif

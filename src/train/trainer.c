@@ -351,6 +351,8 @@ static crumb_status finish(crumb_trainer *trainer) {
     CRUMB_TRY(final_test(trainer));
     count_bits(trainer->network, &result->weight_bits, &result->activation_bits);
     result->epochs = trainer->total_epoch;
+    result->images = trainer->images;
+    result->extra_images = trainer->extra_images;
     result->seconds = crumb_seconds() - trainer->start;
     result->images_per_second = rate_so_far(trainer);
     return trainer->log != NULL ? crumb_run_log_result(trainer->log, result) : CRUMB_OK;

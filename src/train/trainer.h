@@ -44,6 +44,7 @@ struct crumb_trainer {
     int64_t log_position;          /* of a resumed run, -1: none */
     crumb_train_result result;     /* so far */
     int64_t total_epochs;          /* of the timeline */
+    int64_t extra_images;          /* seen so far without training on them */
     int64_t images;                /* trained on so far, and the time spent on it */
     double train_seconds;
     double start;                  /* crumb_seconds when the run would have started had it never been interrupted */

@@ -70,6 +70,9 @@ void crumb_score_result(const crumb_score *score, double seconds, crumb_evaluati
 /* Copies a batch into the plan's inputs; rows from `valid` on get label -1, which losses leave out. labels -1: images only. */
 void crumb_load_batch(crumb_exec *exec, const crumb_graph *graph, int label_value, const float *images, const float *labels,
                       int64_t valid);
+/* Every batch norm's running statistics as the mean over the feed's next `batches`. labels as above. */
+crumb_status crumb_reestimate(crumb_exec *exec, crumb_graph *graph, int labels, crumb_feed *feed, int64_t batches,
+                              uint64_t seed);
 
 /* ---- checkpoint.c */
 

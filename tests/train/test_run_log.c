@@ -164,7 +164,9 @@ static const crumb_train_result result = {.val_top1 = 91.25,
                                           .weight_bits = 2,
                                           .activation_bits = 32,
                                           .direct_top1 = NAN,
-                                          .float_top1 = 92};
+                                          .float_top1 = 92,
+                                          .images = 250000,
+                                          .extra_images = 50128};
 
 static void test_result(void **state) {
     (void)state;
@@ -194,6 +196,18 @@ static void test_result(void **state) {
                 rate == 1000);
     assert_true(best_epoch == 4 && epochs == 5 && weight_bits == 2 && activation_bits == 32);
     json_decref(object);
+    crumb_train_result again;
+    assert_ok(ctx, crumb_run_log_read_result(ctx, folder, &again));
+    assert_true(isnan(again.direct_top1));
+    again.direct_top1 = result.direct_top1; /* NaN bits */
+    assert_memory_equal(&again, &result, sizeof(result));
+    char path[256];
+    snprintf(path, sizeof(path), "%s/result.json", folder);
+    assert_ok(ctx, crumb_file_write(ctx, path, "{\"val_top1\": 1}", 15));
+    assert_fails(ctx, CRUMB_ERROR_FORMAT, "val_top5 is missing", crumb_run_log_read_result(ctx, folder, &again));
+    assert_ok(ctx, crumb_file_write(ctx, path, "[", 1));
+    assert_fails(ctx, CRUMB_ERROR_FORMAT, "result.json", crumb_run_log_read_result(ctx, folder, &again));
+    assert_memory_equal(&again.val_top1, &result.val_top1, sizeof(double)); /* untouched by failures */
     crumb_free(ctx, all);
     crumb_recipe_free(recipe);
     clear();

@@ -354,8 +354,17 @@ static void reestimation_is_the_mean_over_the_set(void **state) {
     (void)state;
     crumb_recipe *recipe = make(FIXTURE_MLP, "none", "epochs: 1, reestimate: true", NULL);
     add_strategy(recipe, &statistics);
-    train(recipe, NULL);
+    crumb_train_result result = train(recipe, NULL);
     crumb_recipe_free(recipe);
+    assert_int_equal(result.images, FIXTURE_TRAIN);
+    assert_int_equal(result.extra_images, 2 * FIXTURE_TRAIN); /* the strategy's pass and the one at the end */
+
+    /* Quantizers look at a batch of 32 first. */
+    recipe = make(FIXTURE_MLP, FIXTURE_W2A2, "epochs: 2", NULL);
+    result = train(recipe, NULL);
+    crumb_recipe_free(recipe);
+    assert_int_equal(result.images, 2 * FIXTURE_TRAIN);
+    assert_int_equal(result.extra_images, 32);
 }
 
 /* ---- From float weights: their accuracy, direct quantization, distillation. */
