@@ -66,6 +66,8 @@ static const crumb_param table[] = {
     ROW(padding, "0", 0, "border on each side of the image, pixels; less than the kernel"),
     {"count_include_pad", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, count_include_pad), "false", 0, 1, NULL,
      "divide by kernel * kernel everywhere, not by the pixels inside the image"},
+    {"ceil_mode", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, ceil_mode), "false", 0, 1, NULL,
+     "also a last window that reaches out of the image"},
     {0},
 };
 

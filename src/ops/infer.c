@@ -99,6 +99,16 @@ crumb_status crumb_infer_binary(crumb_ctx *ctx, const crumb_op *op, const void *
     return CRUMB_OK;
 }
 
+/* Windows along a side of `size` pixels; less than 1 if not one fits. */
+static int64_t pool_outputs(const crumb_pool_params *pool, int64_t size) {
+    int64_t room = size + 2 * pool->padding - pool->kernel + (pool->ceil_mode ? pool->stride - 1 : 0);
+    if (room < 0) {
+        return 0;
+    }
+    int64_t count = room / pool->stride + 1;
+    return (count - 1) * pool->stride >= size + pool->padding ? count - 1 : count; /* none begins behind the image */
+}
+
 crumb_status crumb_infer_pool(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                               crumb_op_plan *plan) {
     CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
@@ -110,12 +120,12 @@ crumb_status crumb_infer_pool(crumb_ctx *ctx, const crumb_op *op, const void *pa
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: padding %lld leaves windows of %lld without a pixel", op->name,
                           (long long)pool->padding, (long long)pool->kernel);
     }
-    int64_t h = x[0].dim[1] + 2 * pool->padding - pool->kernel, w = x[0].dim[2] + 2 * pool->padding - pool->kernel;
-    if (h < 0 || w < 0) {
+    int64_t h = pool_outputs(pool, x[0].dim[1]), w = pool_outputs(pool, x[0].dim[2]);
+    if (h < 1 || w < 1) {
         return crumb_infer_fail(ctx, op, inputs, x, "kernel %lld is larger than the image with padding %lld",
                                 (long long)pool->kernel, (long long)pool->padding);
     }
-    *plan = (crumb_op_plan){.output = CRUMB_SHAPE(x[0].dim[0], h / pool->stride + 1, w / pool->stride + 1, x[0].dim[3])};
+    *plan = (crumb_op_plan){.output = CRUMB_SHAPE(x[0].dim[0], h, w, x[0].dim[3])};
     return CRUMB_OK;
 }
 

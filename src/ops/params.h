@@ -12,10 +12,11 @@ typedef struct crumb_conv2d_params {
 } crumb_conv2d_params;
 
 /* max_pool, average_pool: square windows; padding < kernel. count_include_pad (average_pool only): true divides by
- * kernel * kernel everywhere, false by the number of pixels inside the image. */
+ * kernel * kernel everywhere, false by the number of pixels inside the image. ceil_mode: a last window that begins inside the
+ * image and reaches out of it counts too. */
 typedef struct crumb_pool_params {
     int64_t kernel, stride, padding;
-    bool count_include_pad;
+    bool count_include_pad, ceil_mode;
 } crumb_pool_params;
 
 /* running = (1 - momentum) * running + momentum * batch. A momentum of 0 or less takes 1 / num_batches_tracked instead, which

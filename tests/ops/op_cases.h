@@ -53,6 +53,8 @@ static const test_case cases[] = {
     {"average_pool", PARAMS(pool, 2, 2), 1, {{4, {2, 6, 5, 3}}}},
     {"average_pool", PARAMS(pool, 3, 2, 1), 1, {{4, {2, 7, 6, 2}}}},
     {"average_pool", PARAMS(pool, 3, 1, 2, true), 1, {{4, {1, 4, 5, 3}}}},
+    {"average_pool", PARAMS(pool, 2, 2, .ceil_mode = true), 1, {{4, {2, 5, 6, 3}}}},
+    {"average_pool", PARAMS(pool, 3, 2, 1, .ceil_mode = true), 1, {{4, {2, 4, 1, 2}}}},
     {"batch_norm", NULL, 6, {{4, {3, 4, 3, 5}}, STATISTICS(5)}},
     {"batch_norm", NULL, 6, {{2, {7, 18}}, STATISTICS(18)}},
     {"batch_norm", NULL, 6, {{4, {2, 3, 3, 4}}, STATISTICS(4)}, .eval = true},

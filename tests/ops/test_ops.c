@@ -250,6 +250,11 @@ static void test_average_pool(void **state) {
     OUTPUT_IS(0.25, 1.25, 2.75, 7);
     RUN("average_pool", PARAMS(pool, 3, 3), TENSOR(x, 1, 3, 3, 1));
     OUTPUT_IS(5);
+    RUN("average_pool", PARAMS(pool, 2, 2, .ceil_mode = true), TENSOR(x, 1, 3, 3, 1)); /* only pixels inside count */
+    OUTPUT_IS(3, 4.5, 7.5, 9);
+    GRADIENT_IS(0.25, 0.25, 0.5, 0.25, 0.25, 0.5, 0.5, 0.5, 1);
+    RUN("average_pool", PARAMS(pool, 2, 2, 1, .ceil_mode = true), TENSOR(x, 1, 3, 3, 1)); /* none begins behind the image */
+    OUTPUT_IS(1, 2.5, 5.5, 7);
     float two[] = {1, 8, 2, 7, 3, 6, 4, 5};
     RUN("global_average_pool", NULL, TENSOR(two, 1, 2, 2, 2));
     OUTPUT_IS(2.5, 6.5);
