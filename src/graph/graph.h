@@ -36,6 +36,7 @@ typedef struct crumb_node {
     int inputs;
     int input[CRUMB_INPUTS_MAX]; /* value indices */
     int output;                  /* value index */
+    bool keep_float;             /* a layer that no policy quantizes */
 } crumb_node;
 
 typedef struct crumb_graph {
@@ -63,14 +64,18 @@ crumb_status crumb_graph_node(crumb_graph *graph, const char *name, const crumb_
 typedef struct crumb_conv {
     int64_t out, kernel, stride, padding, dilation, groups; /* 0 reads as: stride 1, dilation 1, groups 1 */
     bool bias;
+    bool keep_float; /* belongs to the method's definition, not to a policy: the 1x1 shortcuts of binary networks */
 } crumb_conv;
 crumb_status crumb_graph_conv2d(crumb_graph *graph, const char *name, int x, crumb_conv conv, int *y);
 crumb_status crumb_graph_linear(crumb_graph *graph, const char *name, int x, int64_t out, bool bias, int *y);
 crumb_status crumb_graph_batch_norm(crumb_graph *graph, const char *name, int x, bool affine, int *y);
 crumb_status crumb_graph_relu(crumb_graph *graph, const char *name, int x, int *y);
+crumb_status crumb_graph_prelu(crumb_graph *graph, const char *name, int x, int *y);
+crumb_status crumb_graph_shift(crumb_graph *graph, const char *name, int x, int *y); /* + <name>.bias[c] */
 crumb_status crumb_graph_add(crumb_graph *graph, const char *name, int a, int b, int *y);
 crumb_status crumb_graph_max_pool(crumb_graph *graph, const char *name, int x, int64_t kernel, int64_t stride, int64_t padding,
                                   int *y);
+/* A last window that reaches out of the image takes the mean of the pixels inside. */
 crumb_status crumb_graph_average_pool(crumb_graph *graph, const char *name, int x, int64_t kernel, int64_t stride, int *y);
 crumb_status crumb_graph_global_average_pool(crumb_graph *graph, const char *name, int x, int *y); /* [N,H,W,C] -> [N,C] */
 crumb_status crumb_graph_flatten(crumb_graph *graph, const char *name, int x, int *y); /* PyTorch's C,H,W order: see layers.c */

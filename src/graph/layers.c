@@ -2,6 +2,8 @@
  *
  *   conv2d      <name>.weight [O,K,K,I/groups], <name>.bias [O]
  *   linear      <name>.weight [O,I], <name>.bias [O]
+ *   prelu       <name>.weight [C]
+ *   shift       <name>.bias [C]
  *   batch_norm  <name>.weight, <name>.bias (if affine), <name>.running_mean, <name>.running_var, <name>.num_batches_tracked
  *
  * Weights decay; biases and batch norm are excluded from weight decay. Values of parameters are 0 until
@@ -76,7 +78,9 @@ crumb_status crumb_graph_conv2d(crumb_graph *graph, const char *name, int x, cru
     if (conv.bias) {
         CRUMB_TRY(add_param(graph, name, "bias", CRUMB_SHAPE(conv.out), false, &input[2]));
     }
-    return crumb_graph_node(graph, name, &crumb_op_conv2d, &params, conv.bias ? 3 : 2, input, y);
+    CRUMB_TRY(crumb_graph_node(graph, name, &crumb_op_conv2d, &params, conv.bias ? 3 : 2, input, y));
+    graph->node[graph->nodes - 1].keep_float = conv.keep_float;
+    return CRUMB_OK;
 }
 
 crumb_status crumb_graph_linear(crumb_graph *graph, const char *name, int x, int64_t out, bool bias, int *y) {
@@ -116,6 +120,23 @@ crumb_status crumb_graph_relu(crumb_graph *graph, const char *name, int x, int *
     return unary(graph, name, &crumb_op_relu, NULL, x, y);
 }
 
+/* A node with one learned value a channel, which is not decayed. */
+static crumb_status per_channel(crumb_graph *graph, const char *name, const crumb_op *op, const char *member, int x, int *y) {
+    crumb_shape shape;
+    CRUMB_TRY(read_shape(graph, name, x, 0, &shape));
+    int input[2] = {x};
+    CRUMB_TRY(add_param(graph, name, member, CRUMB_SHAPE(crumb_shape_last(shape)), false, &input[1]));
+    return crumb_graph_node(graph, name, op, NULL, 2, input, y);
+}
+
+crumb_status crumb_graph_prelu(crumb_graph *graph, const char *name, int x, int *y) {
+    return per_channel(graph, name, &crumb_op_prelu, "weight", x, y);
+}
+
+crumb_status crumb_graph_shift(crumb_graph *graph, const char *name, int x, int *y) {
+    return per_channel(graph, name, &crumb_op_shift, "bias", x, y);
+}
+
 crumb_status crumb_graph_add(crumb_graph *graph, const char *name, int a, int b, int *y) {
     return crumb_graph_node(graph, name, &crumb_op_add, NULL, 2, (int[]){a, b}, y);
 }
@@ -127,7 +148,7 @@ crumb_status crumb_graph_max_pool(crumb_graph *graph, const char *name, int x, i
 }
 
 crumb_status crumb_graph_average_pool(crumb_graph *graph, const char *name, int x, int64_t kernel, int64_t stride, int *y) {
-    crumb_pool_params params = {.kernel = kernel, .stride = stride};
+    crumb_pool_params params = {.kernel = kernel, .stride = stride, .ceil_mode = true};
     return unary(graph, name, &crumb_op_average_pool, &params, x, y);
 }
 

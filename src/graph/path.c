@@ -99,6 +99,20 @@ void crumb_path_relu(crumb_path *path, const char *name) {
     }
 }
 
+void crumb_path_prelu(crumb_path *path, const char *name) {
+    char full[CRUMB_NAME_MAX];
+    if (next(path, name, full)) {
+        path->status = crumb_graph_prelu(path->graph, full, path->at, &path->at);
+    }
+}
+
+void crumb_path_shift(crumb_path *path, const char *name) {
+    char full[CRUMB_NAME_MAX];
+    if (next(path, name, full)) {
+        path->status = crumb_graph_shift(path->graph, full, path->at, &path->at);
+    }
+}
+
 void crumb_path_add(crumb_path *path, const char *name, int other) {
     char full[CRUMB_NAME_MAX];
     if (next(path, name, full)) {
@@ -110,6 +124,13 @@ void crumb_path_max_pool(crumb_path *path, const char *name, int64_t kernel, int
     char full[CRUMB_NAME_MAX];
     if (next(path, name, full)) {
         path->status = crumb_graph_max_pool(path->graph, full, path->at, kernel, stride, padding, &path->at);
+    }
+}
+
+void crumb_path_average_pool(crumb_path *path, const char *name, int64_t kernel, int64_t stride) {
+    char full[CRUMB_NAME_MAX];
+    if (next(path, name, full)) {
+        path->status = crumb_graph_average_pool(path->graph, full, path->at, kernel, stride, &path->at);
     }
 }
 

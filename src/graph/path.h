@@ -33,8 +33,11 @@ void crumb_path_conv2d(crumb_path *path, const char *name, crumb_conv conv);
 void crumb_path_linear(crumb_path *path, const char *name, int64_t out, bool bias);
 void crumb_path_batch_norm(crumb_path *path, const char *name, bool affine);
 void crumb_path_relu(crumb_path *path, const char *name);
+void crumb_path_prelu(crumb_path *path, const char *name);
+void crumb_path_shift(crumb_path *path, const char *name);
 void crumb_path_add(crumb_path *path, const char *name, int other);
 void crumb_path_max_pool(crumb_path *path, const char *name, int64_t kernel, int64_t stride, int64_t padding);
+void crumb_path_average_pool(crumb_path *path, const char *name, int64_t kernel, int64_t stride);
 void crumb_path_global_average_pool(crumb_path *path, const char *name);
 void crumb_path_flatten(crumb_path *path, const char *name);
 void crumb_path_dropout(crumb_path *path, const char *name, double p); /* p = 0: no node, but the number is used up */

@@ -47,6 +47,9 @@ static crumb_status edge_choice(crumb_ctx *ctx, crumb_edge edge, bool weight, cr
 static crumb_status choose(rewrite *r, int nth, layer_choice *layer) {
     const crumb_quant_policy *policy = r->policy;
     crumb_ctx *ctx = r->from->ctx;
+    if (r->from->node[layer->node].keep_float) {
+        return CRUMB_OK;
+    }
     layer->weights = policy->weights;
     layer->activations = policy->activations;
     crumb_edge edges[2] = {nth == 0 ? policy->first : CRUMB_EDGE_SAME, nth == r->layers - 1 ? policy->last : CRUMB_EDGE_SAME};
@@ -224,7 +227,9 @@ static crumb_status emit_node(rewrite *r, int index) {
             CRUMB_TRY(emit_quantize(r, node->name, true, &r->layer[layer].weights, input[1], &input[1]));
         }
     }
-    return crumb_graph_node(r->to, node->name, node->op, node->params, node->inputs, input, &r->map[node->output]);
+    CRUMB_TRY(crumb_graph_node(r->to, node->name, node->op, node->params, node->inputs, input, &r->map[node->output]));
+    r->to->node[r->to->nodes - 1].keep_float = node->keep_float;
+    return CRUMB_OK;
 }
 
 static crumb_status emit_stored(rewrite *r, int index) {
