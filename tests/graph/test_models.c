@@ -22,7 +22,8 @@
  * 8192) MACs 3025 96 363 + 729 256 1200 + 169 (384 2304 + 384 1728 + 256 1728) + 9216 4096 + 4096 4096 + 4096000 resnet20
  * 269722, and 194432 for each six further layers: the published CIFAR models have 0.27, 0.46, 0.66, 0.85 million MACs 1024 432
  * + 6 1024 2304 + 2 (256 4608 + 5 256 9216) + 640; each six further layers add 6 2359296 resnet18    11689512 and 1814073344
- * MACs: torchvision */
+ * MACs: torchvision
+ * bireal      as resnet18, and a value a channel in front of each of the 16 convolutions (3392), three behind (11520) */
 typedef struct numbers {
     const char *name;
     int64_t classes, parameters, macs;
@@ -30,6 +31,7 @@ typedef struct numbers {
 
 static const numbers expected[] = {
     {"alexnet-bn", 1000, 60974792, 724406816},
+    {"bireal-resnet18", 1000, 11689512 + 3392 + 11520, 1814073344},
     {"lenet5", 10, 582634, 24 * 24 * 800 + 8 * 8 * 51200 + 524288 + 5120},
     {"mlp", 10, 269834, 784 * 256 + 256 * 256 + 2560},
     {"resnet18", 1000, 11689512, 1814073344},
@@ -264,6 +266,9 @@ static void test_names(void **state) {
         const char *model, *tensor;
         crumb_shape shape;
     } tensors[] = {
+        {"bireal-resnet18", "layer2.0.downsample.1.weight", {4, {128, 1, 1, 64}}},
+        {"bireal-resnet18", "layer2.0.rsign1.bias", {1, {64}}},
+        {"bireal-resnet18", "layer2.0.rprelu1.1.weight", {1, {128}}},
         {"resnet18", "layer2.0.downsample.0.weight", {4, {128, 1, 1, 64}}},
         {"resnet18", "layer4.1.bn2.running_mean", {1, {512}}},
         {"resnet18", "fc.weight", {2, {10, 512}}},
@@ -327,16 +332,17 @@ static void test_runs(void **state) {
             assert_int_equal(readers(graph, before->output), 1);
             if (adds) {
                 assert_ptr_equal(before->op, &crumb_op_batch_norm);
-                assert_ptr_equal(graph->node[n + 1].op, &crumb_op_relu);
+                bool bireal = strcmp(crumb_models[i]->name, "bireal-resnet18") == 0; /* its rectifier is a chain of three */
+                assert_ptr_equal(graph->node[n + 1].op, bireal ? &crumb_op_shift : &crumb_op_relu);
             }
             additions += adds;
             rectified += rectifies && before->op == &crumb_op_batch_norm;
         }
         crumb_graph_destroy(graph);
     }
-    assert_int_equal(additions, 8 + 9 + 15 + 21 + 27);
-    /* resnets: the stem and one a block; alexnet 7, lenet 3, mlp 2, svhn 7, vgg11 8, vgg7 7, vgg9 8 */
-    assert_int_equal(rectified, additions + 5 + 7 + 3 + 2 + 7 + 8 + 7 + 8);
+    assert_int_equal(additions, 8 + 9 + 15 + 21 + 27 + 16);
+    /* resnets: the stem and one a block; alexnet 7, lenet 3, mlp 2, svhn 7, vgg11 8, vgg7 7, vgg9 8; the binary one has none */
+    assert_int_equal(rectified, additions - 16 + 5 + 7 + 3 + 2 + 7 + 8 + 7 + 8);
 }
 
 /* The identity shortcut computed: every second pixel, zeros in the new channels, half of them in front. */
@@ -411,8 +417,8 @@ static void test_too_small(void **state) {
     static const struct {
         const char *name;
         int64_t least;
-    } sizes[] = {{"alexnet-bn", 63},      {"lenet5", 16},   {"mlp", 1},    {"resnet18", 1}, {"resnet20", 1},
-                 {"simplenet-cifar", 16}, {"svhn-net", 32}, {"vgg11", 32}, {"vgg7", 8},     {"vgg9", 8}};
+    } sizes[] = {{"alexnet-bn", 63},      {"bireal-resnet18", 1}, {"lenet5", 16}, {"mlp", 1},  {"resnet18", 1}, {"resnet20", 1},
+                 {"simplenet-cifar", 16}, {"svhn-net", 32},       {"vgg11", 32},  {"vgg7", 8}, {"vgg9", 8}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         param_block narrow = with(ctx, sizes[i].name, "width", "0.1");
         crumb_graph *graph = build(ctx, sizes[i].name, narrow.bytes, CRUMB_SHAPE(1, sizes[i].least, sizes[i].least, 3), 10);
@@ -456,12 +462,16 @@ static void test_layers(void **state) {
     assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 3, 4)));
     assert_true(crumb_shape_equal(shape_of(graph, "conv.weight"), CRUMB_SHAPE(4, 3, 3, 3)));
     assert_true(crumb_shape_equal(shape_of(graph, "conv.bias"), CRUMB_SHAPE(4)));
-    assert_ok(ctx, crumb_graph_average_pool(graph, "pool", x, 3, 2, &y));
-    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 3, 6)));
+    assert_ok(ctx, crumb_graph_average_pool(graph, "pool", x, 3, 2, &y)); /* the last column has two pixels in the image */
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 4, 6)));
     assert_ok(ctx, crumb_graph_pad_channels(graph, "pad", y, 1, 3, &y));
-    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 3, 10)));
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 4, 4, 10)));
     assert_ok(ctx, crumb_graph_subsample(graph, "every third", y, 3, &y));
-    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 2, 1, 10)));
+    assert_true(crumb_shape_equal(graph->value[y].shape, CRUMB_SHAPE(1, 2, 2, 10)));
+    assert_ok(ctx, crumb_graph_prelu(graph, "prelu", y, &y));
+    assert_true(crumb_shape_equal(shape_of(graph, "prelu.weight"), CRUMB_SHAPE(10)));
+    assert_ok(ctx, crumb_graph_shift(graph, "shift", y, &y));
+    assert_true(crumb_shape_equal(shape_of(graph, "shift.bias"), CRUMB_SHAPE(10)));
     assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "already", crumb_graph_conv2d(graph, "conv", x, conv, &y));
     crumb_graph_destroy(graph);
 }
