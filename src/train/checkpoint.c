@@ -237,8 +237,7 @@ static crumb_status restore(crumb_trainer *trainer, const crumb_safetensors *fil
     for (int i = 0; i < trainer->strategies; i++) {
         CRUMB_TRY(load_strategy(trainer, &trainer->strategy[i], file));
     }
-    bool full = trainer->step == trainer->steps; /* stopped between an epoch's last step and its end */
-    crumb_feed_seek(trainer->feed, trainer->total_epoch + full, full ? 0 : trainer->step);
+    crumb_trainer_rewind(trainer);
     return CRUMB_OK;
 }
 

@@ -148,7 +148,7 @@ crumb_status crumb_trainer_reestimate(crumb_trainer *trainer, int64_t images) {
     crumb_feed_seek(trainer->feed, trainer->total_epoch, 0);
     crumb_status status = crumb_reestimate(trainer->exec, trainer->network, trainer->labels, trainer->feed, batches,
                                            (uint64_t)trainer->recipe->train.seed);
-    crumb_feed_seek(trainer->feed, trainer->total_epoch, trainer->step);
+    crumb_trainer_rewind(trainer);
     trainer->extra_images += batches * batch;
     return status;
 }

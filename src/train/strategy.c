@@ -4,53 +4,54 @@
 #include <stdio.h>
 #include <string.h>
 
+typedef crumb_status (*hook)(crumb_strategy_run *run, crumb_trainer *trainer);
+
+/* The status of a hook, whose message then says whose it was. */
+static crumb_status of(const crumb_strategy_run *run, const crumb_trainer *trainer, crumb_status status) {
+    return status == CRUMB_OK ? status : crumb_fail_in(trainer->ctx, status, "strategy %s", run->strategy->name);
+}
+
+static crumb_status call(crumb_strategy_run *run, crumb_trainer *trainer, hook hook) {
+    return hook != NULL ? of(run, trainer, hook(run, trainer)) : CRUMB_OK;
+}
+
 crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer) {
     for (int i = 0; i < trainer->strategies; i++) {
-        crumb_strategy_run *run = &trainer->strategy[i];
-        if (run->strategy->begin_phase != NULL) {
-            CRUMB_TRY(run->strategy->begin_phase(run, trainer));
-        }
+        CRUMB_TRY(call(&trainer->strategy[i], trainer, trainer->strategy[i].strategy->begin_phase));
     }
     return CRUMB_OK;
 }
 
-void crumb_strategies_before_forward(crumb_trainer *trainer) {
+crumb_status crumb_strategies_before_forward(crumb_trainer *trainer) {
     for (int i = 0; i < trainer->strategies; i++) {
-        crumb_strategy_run *run = &trainer->strategy[i];
-        if (run->strategy->before_forward != NULL) {
-            run->strategy->before_forward(run, trainer);
-        }
+        CRUMB_TRY(call(&trainer->strategy[i], trainer, trainer->strategy[i].strategy->before_forward));
     }
+    return CRUMB_OK;
 }
 
-double crumb_strategies_add_gradient(crumb_trainer *trainer) {
-    double extra = 0;
+crumb_status crumb_strategies_add_gradient(crumb_trainer *trainer, double *extra_loss) {
+    *extra_loss = 0;
     for (int i = 0; i < trainer->strategies; i++) {
         crumb_strategy_run *run = &trainer->strategy[i];
+        double part = 0;
         if (run->strategy->add_gradient != NULL) {
-            double part = 0;
-            run->strategy->add_gradient(run, trainer, &part);
-            extra += part;
+            CRUMB_TRY(of(run, trainer, run->strategy->add_gradient(run, trainer, &part)));
         }
+        *extra_loss += part;
     }
-    return extra;
+    return CRUMB_OK;
 }
 
-void crumb_strategies_after_step(crumb_trainer *trainer) {
+crumb_status crumb_strategies_after_step(crumb_trainer *trainer) {
     for (int i = 0; i < trainer->strategies; i++) {
-        crumb_strategy_run *run = &trainer->strategy[i];
-        if (run->strategy->after_step != NULL) {
-            run->strategy->after_step(run, trainer);
-        }
+        CRUMB_TRY(call(&trainer->strategy[i], trainer, trainer->strategy[i].strategy->after_step));
     }
+    return CRUMB_OK;
 }
 
 crumb_status crumb_strategies_end_phase(crumb_trainer *trainer) {
     for (int i = 0; i < trainer->strategies; i++) {
-        crumb_strategy_run *run = &trainer->strategy[i];
-        if (run->strategy->end_phase != NULL) {
-            CRUMB_TRY(run->strategy->end_phase(run, trainer));
-        }
+        CRUMB_TRY(call(&trainer->strategy[i], trainer, trainer->strategy[i].strategy->end_phase));
     }
     return CRUMB_OK;
 }

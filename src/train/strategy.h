@@ -1,7 +1,8 @@
 /* The timeline and the strategies that rewrite it: one file in strategies/ and one row in strategies.inc.
  *
- * A run is a list of phases. A recipe starts with one; each strategy, in the recipe's order, takes the list and returns a list, so
- * strategies compose like functions and none knows another. While a phase runs, every strategy's hooks are called in the same order. */
+ * A run is a list of phases. A recipe starts with one; each strategy, in the recipe's order, takes the list and returns a list,
+ * so strategies compose like functions and none knows another. While a phase runs, every strategy's hooks are called in the
+ * same order. */
 #ifndef CRUMB_STRATEGY_H
 #define CRUMB_STRATEGY_H
 
@@ -12,14 +13,15 @@ enum { CRUMB_PHASES_MAX = 256, CRUMB_STRATEGIES_MAX = 8 };
 
 typedef struct crumb_phase {
     char name[64];
-    crumb_quant_policy quant;      /* quantizer NULL everywhere = float */
+    crumb_quant_policy quant; /* quantizer NULL everywhere = float */
     crumb_optimizer_choice optimizer;
     crumb_schedule_choice schedule;
     int64_t epochs;
-    bool keep_optimizer;           /* go on with the slots of the phase before; else they start at zero */
-    bool reestimate;               /* recompute batch-norm statistics over one pass before the phase's first evaluation */
-    int tag;                       /* free for the strategy that made the phase (stage number, cycle number) */
-    int owner;                     /* index of that strategy in the recipe, -1: none */
+    bool keep_optimizer; /* go on with the slots of the phase before; else they start at zero */
+    bool reestimate;     /* recompute batch-norm statistics over one pass before the phase's first evaluation */
+    /* tag[run->index] is that strategy's own mark (stage number, cycle number), 0 in phases it does not know. A strategy that
+     * copies phases leaves the others' marks in them, so that one may cut up what another has made. */
+    int tag[CRUMB_STRATEGIES_MAX];
 } crumb_phase;
 
 typedef struct crumb_timeline {
@@ -35,9 +37,13 @@ typedef struct crumb_strategy_run {
     const crumb_strategy *strategy;
     int index; /* position in the recipe: its random stream and checkpoint section */
     _Alignas(16) unsigned char params[CRUMB_TRAIN_PARAMS_MAX];
-    void *state;        /* strategy->state_size bytes, zeroed at the start, saved in checkpoints as they are */
-    int tensors;        /* named float buffers, saved in checkpoints; see crumb_strategy_tensor */
-    struct crumb_strategy_tensor { char name[192]; float *data; int64_t count; } *tensor;
+    void *state; /* strategy->state_size bytes, zeroed at the start, saved in checkpoints as they are */
+    int tensors; /* named float buffers, saved in checkpoints; see crumb_strategy_tensor */
+    struct crumb_strategy_tensor {
+        char name[192];
+        float *data;
+        int64_t count;
+    } * tensor;
 } crumb_strategy_run;
 
 struct crumb_strategy {
@@ -47,14 +53,17 @@ struct crumb_strategy {
     const crumb_param *params;
     size_t params_size;
     size_t state_size;
-    /* All optional. `run` is this strategy's own object. A run that goes on from a checkpoint finds state and tensors as they were
-     * and gets no second begin_phase; pointers into either must be set again in before_forward. */
+    /* All optional. `run` is this strategy's own object. A run that goes on from a checkpoint finds state and tensors as they
+     * were and gets no second begin_phase; pointers into either must be set again in before_forward. */
     crumb_status (*rewrite)(crumb_ctx *ctx, const crumb_strategy_run *run, crumb_timeline *timeline);
-    crumb_status (*begin_phase)(crumb_strategy_run *run, crumb_trainer *trainer); /* network of the phase is built, values loaded */
-    void (*before_forward)(crumb_strategy_run *run, crumb_trainer *trainer);      /* draw masks, project weights */
-    void (*add_gradient)(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss); /* regularisers: add to gradients */
-    void (*after_step)(crumb_strategy_run *run, crumb_trainer *trainer);          /* capture */
-    /* Rewrite weights. Comes before the phase's last evaluation, so that what is measured and saved is what the phase leaves. */
+    crumb_status (*begin_phase)(crumb_strategy_run *run,
+                                crumb_trainer *trainer); /* network of the phase is built, values loaded */
+    crumb_status (*before_forward)(crumb_strategy_run *run, crumb_trainer *trainer); /* draw masks, project weights */
+    /* Regularisers: add to gradients, and what it costs to *extra_loss. */
+    crumb_status (*add_gradient)(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss);
+    crumb_status (*after_step)(crumb_strategy_run *run, crumb_trainer *trainer); /* capture, measure; the step is counted */
+    /* Rewrite weights. Comes before the phase's last evaluation, so that what is measured and saved is what the phase leaves.
+     */
     crumb_status (*end_phase)(crumb_strategy_run *run, crumb_trainer *trainer);
 };
 

@@ -12,7 +12,6 @@ static void first_phase(const crumb_recipe *recipe, crumb_phase *phase) {
     phase->optimizer = recipe->optimizer;
     phase->schedule = recipe->schedule;
     phase->epochs = recipe->train.epochs;
-    phase->owner = -1;
 }
 
 static crumb_status check_choice(crumb_ctx *ctx, const crumb_phase *phase, const crumb_quant_choice *choice) {

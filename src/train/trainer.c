@@ -79,25 +79,30 @@ static void count_batch(crumb_trainer *trainer, const float *labels, double loss
     trainer->images += batch;
 }
 
+void crumb_trainer_rewind(crumb_trainer *trainer) {
+    bool full = trainer->step == trainer->steps; /* between an epoch's last step and its end */
+    crumb_feed_seek(trainer->feed, trainer->total_epoch + full, full ? 0 : trainer->step);
+}
+
 crumb_status crumb_trainer_step(crumb_trainer *trainer) {
     const float *labels;
+    double extra;
     set_rate(trainer);
     CRUMB_TRY(next_batch(trainer, &labels));
     crumb_update_project(trainer->network);
-    crumb_strategies_before_forward(trainer);
+    CRUMB_TRY(crumb_strategies_before_forward(trainer));
     crumb_exec_forward(trainer->exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
     double loss = *crumb_exec_value(trainer->exec, trainer->loss);
     if (!isfinite(loss)) {
         return blame(trainer, "loss", loss, trainer->total_step + 1);
     }
     crumb_exec_backward(trainer->exec, trainer->loss);
-    double extra = crumb_strategies_add_gradient(trainer);
+    CRUMB_TRY(crumb_strategies_add_gradient(trainer, &extra));
     crumb_update_step(trainer);
-    crumb_strategies_after_step(trainer);
     count_batch(trainer, labels, loss, extra);
     trainer->step++;
     trainer->total_step++;
-    return CRUMB_OK;
+    return crumb_strategies_after_step(trainer);
 }
 
 /* ---- Telling. */

@@ -24,6 +24,8 @@ void crumb_trainer_close(crumb_trainer *trainer);
 
 /* One step of training, from batch to changed weights. */
 crumb_status crumb_trainer_step(crumb_trainer *trainer);
+/* Sets the feed to the batch of the step that comes next. */
+void crumb_trainer_rewind(crumb_trainer *trainer);
 
 /* ---- phase.c */
 
@@ -40,9 +42,9 @@ bool crumb_phase_is_quantized(const crumb_trainer *trainer); /* anything in it *
 /* ---- strategy.c: the hooks of all strategies, in the recipe's order. */
 
 crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer);
-void crumb_strategies_before_forward(crumb_trainer *trainer);
-double crumb_strategies_add_gradient(crumb_trainer *trainer); /* the loss they add */
-void crumb_strategies_after_step(crumb_trainer *trainer);
+crumb_status crumb_strategies_before_forward(crumb_trainer *trainer);
+crumb_status crumb_strategies_add_gradient(crumb_trainer *trainer, double *extra_loss); /* the loss they add */
+crumb_status crumb_strategies_after_step(crumb_trainer *trainer);
 crumb_status crumb_strategies_end_phase(crumb_trainer *trainer);
 void crumb_strategy_close(crumb_ctx *ctx, crumb_strategy_run *run);
 

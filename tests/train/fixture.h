@@ -134,8 +134,7 @@ static inline crumb_status fixture_every_rewrite(crumb_ctx *c, const crumb_strat
         phase->quant.weights.bits = phase->quant.activations.bits = 8 >> i;
         phase->keep_optimizer = i == 2;
         phase->reestimate = i == 1;
-        phase->tag = i;
-        phase->owner = run->index;
+        phase->tag[run->index] = i + 1;
     }
     timeline->phases = 3;
     return CRUMB_OK;
@@ -165,12 +164,12 @@ static inline crumb_status fixture_every_begin(crumb_strategy_run *run, crumb_tr
     s->begun++;
     s->captured = 0;
     assert_int_equal(trainer->epoch, 0);
-    assert_int_equal(trainer->timeline->phase[trainer->phase].tag, trainer->phase);
+    assert_int_equal(trainer->timeline->phase[trainer->phase].tag[run->index], trainer->phase + 1);
     float *mean = crumb_strategy_tensor(trainer->ctx, run, "mean", fixture_first_count(trainer));
     return mean != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
 }
 
-static inline void fixture_every_before(crumb_strategy_run *run, crumb_trainer *trainer) {
+static inline crumb_status fixture_every_before(crumb_strategy_run *run, crumb_trainer *trainer) {
     fixture_every_state *s = run->state;
     crumb_quant *site = crumb_node_site(trainer->network, fixture_first_site(trainer->network));
     crumb_rng rng =
@@ -180,9 +179,10 @@ static inline void fixture_every_before(crumb_strategy_run *run, crumb_trainer *
     }
     site->mask = s->mask;
     s->masked++;
+    return CRUMB_OK;
 }
 
-static inline void fixture_every_add(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss) {
+static inline crumb_status fixture_every_add(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss) {
     fixture_every_state *s = run->state;
     int weight = fixture_first_weight(trainer->network);
     const float *w = trainer->network->value[weight].data;
@@ -193,13 +193,14 @@ static inline void fixture_every_add(crumb_strategy_run *run, crumb_trainer *tra
         *extra_loss += 0.005 * (double)w[i] * (double)w[i];
     }
     s->pulled++;
+    return CRUMB_OK;
 }
 
-static inline void fixture_every_after(crumb_strategy_run *run, crumb_trainer *trainer) {
+static inline crumb_status fixture_every_after(crumb_strategy_run *run, crumb_trainer *trainer) {
     fixture_every_state *s = run->state;
     s->steps++;
     if (!trainer->rate_minimum) {
-        return;
+        return CRUMB_OK;
     }
     float *mean = crumb_strategy_tensor(trainer->ctx, run, "mean", fixture_first_count(trainer));
     const float *w = trainer->network->value[fixture_first_weight(trainer->network)].data;
@@ -207,6 +208,7 @@ static inline void fixture_every_after(crumb_strategy_run *run, crumb_trainer *t
     for (int64_t i = 0; i < fixture_first_count(trainer); i++) {
         mean[i] += (w[i] - mean[i]) / (float)s->captured;
     }
+    return CRUMB_OK;
 }
 
 static inline crumb_status fixture_every_end(crumb_strategy_run *run, crumb_trainer *trainer) {

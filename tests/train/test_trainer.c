@@ -12,11 +12,12 @@ enum { TRACE_MAX = 256 };
 static double trace[TRACE_MAX];
 static int traced;
 
-static void record(crumb_strategy_run *run, crumb_trainer *trainer) {
+static crumb_status record(crumb_strategy_run *run, crumb_trainer *trainer) {
     (void)run;
     if (traced < TRACE_MAX) {
         trace[traced++] = *crumb_exec_value(trainer->exec, trainer->loss);
     }
+    return CRUMB_OK;
 }
 
 static const crumb_strategy recorder = {.name = "recorder", .doc = "records losses", .source = "tests", .after_step = record};
@@ -138,12 +139,11 @@ static crumb_status remember_end(crumb_strategy_run *run, crumb_trainer *trainer
 }
 
 static crumb_status compare_begin(crumb_strategy_run *run, crumb_trainer *trainer) {
-    (void)run;
     int weight = fixture_first_weight(trainer->network), step = crumb_graph_find(trainer->network, "fc1.weight_quant.step");
     const crumb_phase *phase = &trainer->timeline->phase[trainer->phase];
     if (trainer->phase > 0) {
         assert_true(trainer->network->value[weight].data[5] == weight_before);
-        assert_true((trainer->network->value[step].data[0] == step_before) == (phase->tag == 1)); /* 1: bits stay */
+        assert_true((trainer->network->value[step].data[0] == step_before) == (phase->tag[run->index] == 1)); /* 1: bits stay */
         assert_true((trainer->slot[weight * trainer->slots][5] == slot_before) == phase->keep_optimizer);
         assert_true((trainer->optimizer_step == 0) != phase->keep_optimizer);
     }
@@ -152,10 +152,10 @@ static crumb_status compare_begin(crumb_strategy_run *run, crumb_trainer *traine
 }
 
 static crumb_status three_phases(crumb_ctx *c, const crumb_strategy_run *run, crumb_timeline *timeline) {
-    (void)c, (void)run;
+    (void)c;
     timeline->phases = 3;
     timeline->phase[1] = timeline->phase[2] = timeline->phase[0];
-    timeline->phase[1].tag = 1;
+    timeline->phase[1].tag[run->index] = 1;
     timeline->phase[1].keep_optimizer = true;
     timeline->phase[2].quant.weights.bits = 4;
     return CRUMB_OK;
@@ -183,13 +183,14 @@ static void phases_carry_what_they_should(void **state) {
 
 static int64_t break_after;
 
-static void break_weight(crumb_strategy_run *run, crumb_trainer *trainer) {
+static crumb_status break_weight(crumb_strategy_run *run, crumb_trainer *trainer) {
     (void)run;
-    if (trainer->total_step == break_after - 1) {
+    if (trainer->total_step == break_after) {
         int weight = crumb_graph_find(trainer->network, "layer2.1.conv2.weight");
         assert_true(weight >= 0);
         trainer->network->value[weight].data[0] = INFINITY;
     }
+    return CRUMB_OK;
 }
 
 static const crumb_strategy breaking = {
@@ -215,7 +216,7 @@ static void nan_loss_names_step_and_layer(void **state) {
 static float *weights_copy;
 static double norm_seen;
 
-static void check_update(crumb_strategy_run *run, crumb_trainer *trainer) {
+static crumb_status check_update(crumb_strategy_run *run, crumb_trainer *trainer) {
     (void)run;
     const crumb_graph *network = trainer->network;
     double sum = 0;
@@ -227,7 +228,7 @@ static void check_update(crumb_strategy_run *run, crumb_trainer *trainer) {
     }
     norm_seen = sqrt(sum);
     if (weights_copy == NULL) {
-        return;
+        return CRUMB_OK;
     }
     int names[2] = {crumb_graph_find(network, "fc1.weight"), crumb_graph_find(network, "fc2.bias")};
     for (int n = 0; n < 2; n++) {
@@ -238,15 +239,17 @@ static void check_update(crumb_strategy_run *run, crumb_trainer *trainer) {
     }
     free(weights_copy);
     weights_copy = NULL;
+    return CRUMB_OK;
 }
 
-static void keep_weights(crumb_strategy_run *run, crumb_trainer *trainer) {
+static crumb_status keep_weights(crumb_strategy_run *run, crumb_trainer *trainer) {
     (void)run;
     if (trainer->total_step == 0) {
         weights_copy = malloc(2 * sizeof(float));
         weights_copy[0] = trainer->network->value[crumb_graph_find(trainer->network, "fc1.weight")].data[0];
         weights_copy[1] = trainer->network->value[crumb_graph_find(trainer->network, "fc2.bias")].data[0];
     }
+    return CRUMB_OK;
 }
 
 static const crumb_strategy checking = {.name = "checking",
