@@ -32,6 +32,7 @@ typedef struct train_progress {
     cli_progress bar;
     crumb_progress last; /* of the call before; phase NULL before the first */
     char phase[64];
+    json_t *figures; /* what strategies reported, name: value */
 } train_progress;
 
 static const char *percent(double value, char text[CLI_NUMBER]) {
@@ -70,17 +71,22 @@ static bool on_step(void *user, const crumb_progress *now) {
     return !cli_interrupted();
 }
 
+static void on_figure(void *user, const char *name, double value) {
+    train_progress *progress = user;
+    json_object_set_new(progress->figures, name, cli_real(value));
+}
+
 /* ---- Results. */
 
-static int report(const cli *self, const char *out, const crumb_train_result *result) {
+static int report(const cli *self, const char *out, const crumb_train_result *result, json_t *figures) {
     if (self->common.json) {
         return cli_print_json(json_pack(
-            "{s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:i, s:i, s:o, s:o}", "out", out, "val_top1",
+            "{s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:i, s:i, s:o, s:o, s:O}", "out", out, "val_top1",
             cli_real(result->val_top1), "val_top5", cli_real(result->val_top5), "val_loss", cli_real(result->val_loss),
             "best_top1", cli_real(result->best_top1), "best_epoch", (json_int_t)result->best_epoch, "epochs",
             (json_int_t)result->epochs, "seconds", cli_real(result->seconds), "images_per_second",
             cli_real(result->images_per_second), "weight_bits", result->weight_bits, "activation_bits", result->activation_bits,
-            "direct_top1", cli_real(result->direct_top1), "float_top1", cli_real(result->float_top1)));
+            "direct_top1", cli_real(result->direct_top1), "float_top1", cli_real(result->float_top1), "figures", figures));
     }
     char text[CLI_NUMBER];
     printf("val top1   %s (best %.2f %% in epoch %" PRId64 " of %" PRId64 ")\n", percent(result->val_top1, text),
@@ -94,6 +100,11 @@ static int report(const cli *self, const char *out, const crumb_train_result *re
         printf("direct     %s right after quantization\n", percent(result->direct_top1, text));
     }
     printf("bits       weights %d, activations %d\n", result->weight_bits, result->activation_bits);
+    const char *name;
+    json_t *value;
+    json_object_foreach(figures, name, value) {
+        printf("%-10s %.6g\n", name, json_number_value(value));
+    }
     printf("time       %s, %.0f images/s\n", cli_duration(result->seconds, text), result->images_per_second);
     printf("run        %s\n", out);
     return CLI_DONE;
@@ -165,24 +176,27 @@ static int train(cli *self, const train_options *options, const crumb_recipe *re
         return code;
     }
     cli_note(self, "%s -> %s", self->argument[0], out);
-    train_progress progress = {0};
+    train_progress progress = {.figures = json_object()};
     cli_progress_begin(&progress.bar, self);
     cli_catch_signals();
     crumb_train_result result;
-    crumb_train_options wanted = {.out = out, .resume = options->resume, .progress = on_step, .user = &progress};
+    crumb_train_options wanted = {
+        .out = out, .resume = options->resume, .progress = on_step, .user = &progress, .figure = on_figure};
     crumb_status status = crumb_train(recipe, &wanted, &result);
     cli_progress_end(&progress.bar);
+    code = CLI_FAILED;
     if (status == CRUMB_ERROR_STOPPED) {
         tell_resume(self, options, out);
-        return CLI_FAILED;
+    } else if (status != CRUMB_OK) {
+        code = cli_fail_message(self);
+    } else {
+        if (!self->common.quiet && progress.last.phase != NULL) {
+            print_epoch(&progress, result.val_top1);
+        }
+        code = report(self, out, &result, progress.figures);
     }
-    if (status != CRUMB_OK) {
-        return cli_fail_message(self);
-    }
-    if (!self->common.quiet && progress.last.phase != NULL) {
-        print_epoch(&progress, result.val_top1);
-    }
-    return report(self, out, &result);
+    json_decref(progress.figures);
+    return code;
 }
 
 static int run(cli *self, const void *given) {

@@ -114,6 +114,9 @@ typedef struct crumb_train_options {
     /* Called after every step; return false to stop (a checkpoint is written, status STOPPED). May be NULL. */
     bool (*progress)(void *user, const crumb_progress *progress);
     void *user;
+    /* Called with each number that a strategy reports beside the result ("sqwa.average_top1"), at the time it does; a resumed
+     * run starts with those from before. result.json has them all. May be NULL. */
+    void (*figure)(void *user, const char *name, double value);
 } crumb_train_options;
 
 typedef struct crumb_train_result {

@@ -5,6 +5,7 @@
  *     slot<k>.<name>            the optimizer's buffers of a parameter
  *     strategy<i>.state         a strategy's state as it lies in memory
  *     strategy<i>.tensor.<name> its named buffers
+ *     figures                   what the strategies reported, as it lies in memory
  *     counters, numbers         where the run stands, sums of the epoch, results so far, position in the log
  *
  * Random streams and the order of the data need no space: they are functions of the seed and the counters. */
@@ -80,6 +81,11 @@ static crumb_status add_strategies(const crumb_trainer *trainer, crumb_safetenso
     return CRUMB_OK;
 }
 
+static crumb_status add_figures(const crumb_trainer *trainer, crumb_safetensors_writer *writer) {
+    int64_t bytes = trainer->figures * (int64_t)sizeof(crumb_figure);
+    return crumb_safetensors_add(writer, "figures", "U8", CRUMB_SHAPE(bytes), trainer->figure);
+}
+
 static crumb_status add_ledger(crumb_trainer *trainer, crumb_safetensors_writer *writer) {
     ledger l = {.phase = trainer->phase, .elapsed = crumb_seconds() - trainer->start};
     void *wholes, *reals;
@@ -107,6 +113,7 @@ static crumb_status fill(crumb_trainer *trainer, crumb_safetensors_writer *write
     CRUMB_TRY(crumb_graph_store(trainer->network, "network.", writer));
     CRUMB_TRY(add_slots(trainer, writer));
     CRUMB_TRY(add_strategies(trainer, writer));
+    CRUMB_TRY(add_figures(trainer, writer));
     return add_ledger(trainer, writer);
 }
 
@@ -227,6 +234,25 @@ static crumb_status load_strategy(crumb_trainer *trainer, crumb_strategy_run *ru
     return CRUMB_OK;
 }
 
+static crumb_status load_figures(crumb_trainer *trainer, const crumb_safetensors *file) {
+    int at = crumb_safetensors_find(file, "figures");
+    size_t bytes = at >= 0 ? crumb_safetensors_at(file, at).bytes : 1;
+    if (bytes % sizeof(crumb_figure) != 0) {
+        return bad(trainer, file, "figures");
+    }
+    size_t count = bytes / sizeof(crumb_figure);
+    trainer->figure = crumb_alloc(trainer->ctx, count + 1, sizeof(*trainer->figure));
+    if (trainer->figure == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    CRUMB_TRY(copy_tensor(trainer, file, "figures", "U8", trainer->figure, bytes));
+    trainer->figures = (int)count;
+    for (size_t i = 0; i < count; i++) {
+        trainer->figure[i].name[CRUMB_FIGURE_NAME - 1] = '\0';
+    }
+    return CRUMB_OK;
+}
+
 static crumb_status restore(crumb_trainer *trainer, const crumb_safetensors *file) {
     CRUMB_TRY(check_recipe(trainer, file));
     CRUMB_TRY(load_ledger(trainer, file));
@@ -237,6 +263,7 @@ static crumb_status restore(crumb_trainer *trainer, const crumb_safetensors *fil
     for (int i = 0; i < trainer->strategies; i++) {
         CRUMB_TRY(load_strategy(trainer, &trainer->strategy[i], file));
     }
+    CRUMB_TRY(load_figures(trainer, file));
     crumb_trainer_rewind(trainer);
     return CRUMB_OK;
 }

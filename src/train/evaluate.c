@@ -152,3 +152,19 @@ crumb_status crumb_trainer_reestimate(crumb_trainer *trainer, int64_t images) {
     trainer->extra_images += batches * batch;
     return status;
 }
+
+crumb_status crumb_trainer_measure(crumb_trainer *trainer, int64_t images, crumb_evaluation *evaluation) {
+    crumb_graph *network = trainer->network;
+    float *block = crumb_alloc(trainer->ctx, crumb_states_size(network) + 1, sizeof(*block));
+    if (block == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    int64_t extra_images = trainer->extra_images;
+    crumb_states_swap(network, NULL, block, true);
+    crumb_status status = crumb_trainer_reestimate(trainer, images);
+    status = status == CRUMB_OK ? crumb_trainer_evaluate(trainer, evaluation) : status;
+    crumb_states_swap(network, NULL, block, false);
+    trainer->extra_images = extra_images; /* the training had nothing from them */
+    crumb_free(trainer->ctx, block);
+    return status;
+}

@@ -199,20 +199,18 @@ crumb_status crumb_phase_build(crumb_trainer *trainer, bool fresh) {
 
 /* ---- The first batch of a phase. */
 
-/* Everything but quantizer state, into or out of one block: the first look at the data must not move batch norm's statistics.
- */
-static void swap_states(crumb_graph *network, const bool *own, float *block, bool save) {
+void crumb_states_swap(crumb_graph *network, const bool *leave_out, float *block, bool save) {
     for (int v = 0; v < network->values; v++) {
         const crumb_value *value = &network->value[v];
         size_t count = (size_t)crumb_shape_count(value->shape);
-        if (value->kind == CRUMB_VALUE_STATE && !own[v]) {
+        if (value->kind == CRUMB_VALUE_STATE && (leave_out == NULL || !leave_out[v])) {
             memcpy(save ? block : value->data, save ? value->data : block, count * sizeof(float));
             block += count;
         }
     }
 }
 
-static size_t states_size(const crumb_graph *network) {
+size_t crumb_states_size(const crumb_graph *network) {
     size_t count = 0;
     for (int v = 0; v < network->values; v++) {
         count += network->value[v].kind == CRUMB_VALUE_STATE ? (size_t)crumb_shape_count(network->value[v].shape) : 0;
@@ -235,7 +233,7 @@ static crumb_status observe(crumb_trainer *trainer) {
     crumb_exec *exec = NULL;
     crumb_exec_options options = {.batch = observed_images(trainer), .reference = true};
     bool *own = quantizer_values(network);
-    float *block = crumb_alloc(trainer->ctx, states_size(network) + 1, sizeof(*block));
+    float *block = crumb_alloc(trainer->ctx, crumb_states_size(network) + 1, sizeof(*block));
     crumb_status status = own != NULL && block != NULL ? crumb_exec_create(network, &options, &exec) : CRUMB_ERROR_MEMORY;
     if (status == CRUMB_OK) {
         crumb_feed_seek(trainer->feed, trainer->total_epoch, 0);
@@ -244,9 +242,9 @@ static crumb_status observe(crumb_trainer *trainer) {
     if (status == CRUMB_OK) {
         crumb_update_project(network);
         crumb_load_batch(exec, network, trainer->labels, images, labels, valid);
-        swap_states(network, own, block, true);
+        crumb_states_swap(network, own, block, true); /* this look must not move batch norm's statistics */
         crumb_exec_forward(exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
-        swap_states(network, own, block, false);
+        crumb_states_swap(network, own, block, false);
         trainer->extra_images += options.batch;
     }
     crumb_exec_destroy(exec);

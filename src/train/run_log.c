@@ -143,6 +143,22 @@ static int set_number(json_t *object, const char *key, double value) {
     return json_object_set_new(object, key, isfinite(value) ? json_real(value) : json_null());
 }
 
+/* The figures as the member "figures", if there is one to write. */
+static int set_figures(json_t *object, const crumb_figure *figure, int figures, bool all) {
+    json_t *members = json_object();
+    int failed = members == NULL;
+    for (int i = 0; i < figures; i++) {
+        if (all || !figure[i].logged) {
+            failed |= set_number(members, figure[i].name, figure[i].value);
+        }
+    }
+    if (json_object_size(members) > 0) {
+        return failed | json_object_set_new(object, "figures", members);
+    }
+    json_decref(members);
+    return failed;
+}
+
 /* The object as text, which jansson allocated; frees the object. NULL: no memory. */
 static char *print_json(json_t *object, bool complete, size_t flags) {
     char *text = complete ? json_dumps(object, flags | JSON_REAL_PRECISION(DIGITS)) : NULL;
@@ -158,6 +174,7 @@ static char *print_line(const crumb_run_line *line) {
     for (int i = 0; i < COLUMNS; i++) {
         failed |= set_number(object, columns[i].key, number(line, columns[i].offset));
     }
+    failed |= set_figures(object, line->figure, line->figures, false);
     return print_json(object, failed == 0, JSON_COMPACT);
 }
 
@@ -166,6 +183,11 @@ static crumb_status write_events(crumb_run_log *log, const crumb_run_line *line)
         double value = number(line, columns[i].offset);
         if (isfinite(value)) {
             CRUMB_TRY(crumb_tensorboard_scalar(log->events, columns[i].tag, line->step, value));
+        }
+    }
+    for (int i = 0; i < line->figures; i++) {
+        if (!line->figure[i].logged && isfinite(line->figure[i].value)) {
+            CRUMB_TRY(crumb_tensorboard_scalar(log->events, line->figure[i].name, line->step, line->figure[i].value));
         }
     }
     return crumb_tensorboard_flush(log->events);
@@ -213,7 +235,8 @@ static const column result_wholes[] = {RESULT(best_epoch), RESULT(epochs), RESUL
 static const column result_bits[] = {RESULT(weight_bits), RESULT(activation_bits)};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static char *print_result(const crumb_recipe *recipe, const crumb_train_result *result) {
+static char *print_result(const crumb_recipe *recipe, const crumb_train_result *result, const crumb_figure *figure,
+                          int figures) {
     json_t *object = json_object();
     int failed = json_object_set_new(object, "name", json_string(recipe->name));
     failed |= json_object_set_new(object, "model", json_string(recipe->model.model->name));
@@ -230,13 +253,15 @@ static char *print_result(const crumb_recipe *recipe, const crumb_train_result *
         memcpy(&value, (const char *)result + result_bits[i].offset, sizeof(value));
         failed |= json_object_set_new(object, result_bits[i].key, json_integer(value));
     }
+    failed |= set_figures(object, figure, figures, true);
     return print_json(object, failed == 0, JSON_INDENT(2));
 }
 
-crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *result) {
+crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *result, const crumb_figure *figure,
+                                  int figures) {
     char path[PATH_ROOM + 32];
     path_in(log, "result.json", path);
-    char *text = print_result(log->recipe, result);
+    char *text = print_result(log->recipe, result, figure, figures);
     if (text == NULL) {
         return crumb_fail(log->ctx, CRUMB_ERROR_MEMORY, "out of memory");
     }

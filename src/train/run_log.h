@@ -14,6 +14,14 @@
 
 typedef struct crumb_run_log crumb_run_log;
 
+/* What a strategy reported: "sqwa.average_top1". Saved in checkpoints as it lies in memory. */
+enum { CRUMB_FIGURE_NAME = 112 };
+typedef struct crumb_figure {
+    char name[CRUMB_FIGURE_NAME];
+    double value;
+    int64_t logged; /* it is in a line already */
+} crumb_figure;
+
 /* One line of the log. Numbers that were not measured are NaN. */
 typedef struct crumb_run_line {
     const char *phase;
@@ -23,6 +31,8 @@ typedef struct crumb_run_line {
     double val_top1, val_top5, val_loss;
     double seconds; /* since the start of the run, time before a resume included */
     double images_per_second;
+    int figures; /* those that are not logged yet stand in the member "figures" */
+    const crumb_figure *figure;
 } crumb_run_line;
 
 /* Makes the folder and writes recipe.yaml. position < 0: a new run, whose log starts empty; else a resumed one: the log is cut
@@ -35,8 +45,10 @@ crumb_status crumb_run_log_add(crumb_run_log *log, const crumb_run_line *line);
 crumb_status crumb_run_log_weights(crumb_run_log *log, int64_t step, const crumb_graph *network);
 /* Bytes of the log so far, all on disk when this returns. */
 crumb_status crumb_run_log_position(crumb_run_log *log, int64_t *position);
-/* Writes result.json: every member of the result under its name; recipe and model names; NaN is null. */
-crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *result);
+/* Writes result.json: every member of the result under its name; recipe and model names; all figures, if there are any, in the
+ * member "figures"; NaN is null. */
+crumb_status crumb_run_log_result(crumb_run_log *log, const crumb_train_result *result, const crumb_figure *figure,
+                                  int figures);
 void crumb_run_log_close(crumb_run_log *log);
 
 /* Reads folder/result.json back. FORMAT if it lacks a member. */

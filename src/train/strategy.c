@@ -11,8 +11,8 @@ static crumb_status of(const crumb_strategy_run *run, const crumb_trainer *train
     return status == CRUMB_OK ? status : crumb_fail_in(trainer->ctx, status, "strategy %s", run->strategy->name);
 }
 
-static crumb_status call(crumb_strategy_run *run, crumb_trainer *trainer, hook hook) {
-    return hook != NULL ? of(run, trainer, hook(run, trainer)) : CRUMB_OK;
+static crumb_status call(crumb_strategy_run *run, crumb_trainer *trainer, hook run_hook) {
+    return run_hook != NULL ? of(run, trainer, run_hook(run, trainer)) : CRUMB_OK;
 }
 
 crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer) {

@@ -167,8 +167,12 @@ static crumb_status log_line(crumb_trainer *trainer, const char *phase, int64_t 
         .val_loss = evaluation != NULL ? evaluation->loss : NAN,
         .seconds = crumb_seconds() - trainer->start,
         .images_per_second = rate_so_far(trainer),
+        .figures = trainer->figures,
+        .figure = trainer->figure,
     };
-    return crumb_run_log_add(trainer->log, &line);
+    CRUMB_TRY(crumb_run_log_add(trainer->log, &line));
+    crumb_figures_logged(trainer);
+    return CRUMB_OK;
 }
 
 static crumb_status save_network(crumb_trainer *trainer, const char *name) {
@@ -360,7 +364,7 @@ static crumb_status finish(crumb_trainer *trainer) {
     result->extra_images = trainer->extra_images;
     result->seconds = crumb_seconds() - trainer->start;
     result->images_per_second = rate_so_far(trainer);
-    return trainer->log != NULL ? crumb_run_log_result(trainer->log, result) : CRUMB_OK;
+    return trainer->log != NULL ? crumb_run_log_result(trainer->log, result, trainer->figure, trainer->figures) : CRUMB_OK;
 }
 
 static crumb_status open_log(crumb_trainer *trainer, bool resumed) {
@@ -379,6 +383,7 @@ static crumb_status run(crumb_trainer *trainer) {
     bool resumed = options->resume && options->out != NULL && crumb_checkpoint_exists(options->out);
     if (resumed) {
         CRUMB_TRY(crumb_checkpoint_load(trainer));
+        crumb_figures_tell(trainer, trainer->figure, trainer->figures);
     }
     CRUMB_TRY(open_log(trainer, resumed));
     for (bool built = resumed; trainer->phase < trainer->timeline->phases; built = false) {

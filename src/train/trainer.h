@@ -35,6 +35,9 @@ struct crumb_trainer {
     int strategies;
     crumb_strategy_run strategy[CRUMB_STRATEGIES_MAX];
 
+    int figures;          /* what strategies reported so far, see crumb_trainer_report */
+    crumb_figure *figure;
+
     double epoch_loss, epoch_extra; /* sums over the epoch's samples */
     int64_t epoch_right, epoch_seen;
 
@@ -54,5 +57,12 @@ struct crumb_trainer {
 /* Recomputes every batch norm's running statistics as the cumulative mean over one pass of at most `images` training images (0: all). */
 crumb_status crumb_trainer_reestimate(crumb_trainer *trainer, int64_t images);
 crumb_status crumb_trainer_evaluate(crumb_trainer *trainer, crumb_evaluation *evaluation);
+/* Accuracy with statistics re-estimated over `images` images, after which every state is put back: the training that goes on does
+ * not notice. (The training plan then holds another batch's values.) */
+crumb_status crumb_trainer_measure(crumb_trainer *trainer, int64_t images, crumb_evaluation *evaluation);
+
+/* A number that belongs into the run's log and result under a name, printed: "sqwa.levels.conv1", 15. A name starts with the
+ * strategy's; a second value replaces the first in the result. */
+crumb_status crumb_trainer_report(crumb_trainer *trainer, double value, const char *name, ...) CRUMB_PRINTF(3, 4);
 
 #endif

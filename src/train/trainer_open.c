@@ -102,6 +102,7 @@ void crumb_trainer_close(crumb_trainer *trainer) {
     for (int i = 0; i < trainer->strategies; i++) {
         crumb_strategy_close(ctx, &trainer->strategy[i]);
     }
+    crumb_free(ctx, trainer->figure);
     crumb_free(ctx, trainer->timeline);
     crumb_free(ctx, trainer);
 }

@@ -39,6 +39,10 @@ crumb_status crumb_phase_prepare(crumb_trainer *trainer);
 void crumb_phase_drop(crumb_trainer *trainer);
 bool crumb_phase_is_quantized(const crumb_trainer *trainer); /* anything in it */
 
+/* Copies every STATE of the network but those marked (NULL: none) out into one block of crumb_states_size floats, or back. */
+void crumb_states_swap(crumb_graph *network, const bool *leave_out, float *block, bool save);
+size_t crumb_states_size(const crumb_graph *network);
+
 /* ---- strategy.c: the hooks of all strategies, in the recipe's order. */
 
 crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer);
@@ -47,6 +51,12 @@ crumb_status crumb_strategies_add_gradient(crumb_trainer *trainer, double *extra
 crumb_status crumb_strategies_after_step(crumb_trainer *trainer);
 crumb_status crumb_strategies_end_phase(crumb_trainer *trainer);
 void crumb_strategy_close(crumb_ctx *ctx, crumb_strategy_run *run);
+
+/* ---- figures.c */
+
+/* Tells the caller of crumb_train. */
+void crumb_figures_tell(const crumb_trainer *trainer, const crumb_figure *figure, int count);
+void crumb_figures_logged(crumb_trainer *trainer); /* all of them */
 
 /* ---- update.c */
 

@@ -208,7 +208,10 @@ static inline crumb_status fixture_every_after(crumb_strategy_run *run, crumb_tr
     for (int64_t i = 0; i < fixture_first_count(trainer); i++) {
         mean[i] += (w[i] - mean[i]) / (float)s->captured;
     }
-    return CRUMB_OK;
+    crumb_evaluation evaluation;
+    CRUMB_TRY(crumb_trainer_measure(trainer, 0, &evaluation));
+    return crumb_trainer_report(trainer, evaluation.top1, "every-hook.phase%d.capture%d_top1", trainer->phase + 1,
+                                (int)s->captured);
 }
 
 static inline crumb_status fixture_every_end(crumb_strategy_run *run, crumb_trainer *trainer) {

@@ -16,6 +16,9 @@ static crumb_status parse(crumb_ctx *ctx, crumb_recipe **recipe) {
     return crumb_recipe_parse(ctx, "r.yaml", text, strlen(text), NULL, 0, NULL, NULL, recipe);
 }
 
+/* The first is in the log already. */
+static const crumb_figure figures[2] = {{"a.top1", 91.5, 1}, {"a.levels.\"x\"", NAN, 0}};
+
 static crumb_run_line line_of(int64_t epoch) {
     return (crumb_run_line){
         .phase = "train",
@@ -91,11 +94,18 @@ static void test_lines(void **state) {
                              "\"train_top1\":50.0,\"val_top1\":null,\"val_top5\":null,\"val_loss\":2.0,\"seconds\":3.0,"
                              "\"images_per_second\":100000.0}\n");
     crumb_free(ctx, all);
+    line.figure = figures;
+    line.figures = 2;
+    assert_ok(ctx, crumb_run_log_add(log, &line));
+    char *both = contents(ctx, "log.jsonl");
+    assert_non_null(strstr(both, "}\n{"));
+    assert_non_null(strstr(both, ",\"images_per_second\":100000.0,\"figures\":{\"a.levels.\\\"x\\\"\":null}}\n"));
+    crumb_free(ctx, both);
     crumb_run_log_close(log);
-    all = contents(ctx, "recipe.yaml"); /* the copy is the same recipe */
-    assert_ok(ctx, crumb_recipe_parse(ctx, "copy", all, strlen(all), NULL, 0, NULL, NULL, &copy));
+    char *yaml = contents(ctx, "recipe.yaml"); /* the copy is the same recipe */
+    assert_ok(ctx, crumb_recipe_parse(ctx, "copy", yaml, strlen(yaml), NULL, 0, NULL, NULL, &copy));
     assert_memory_equal(recipe, copy, sizeof(*recipe));
-    crumb_free(ctx, all);
+    crumb_free(ctx, yaml);
     assert_int_equal(count_files("events.out.tfevents."), 1);
     crumb_recipe_free(recipe);
     crumb_recipe_free(copy);
@@ -177,7 +187,7 @@ static void test_result(void **state) {
     assert_ok(ctx, parse(ctx, &recipe));
     assert_ok(ctx, crumb_run_log_open(recipe, folder, -1, 0, &log));
     assert_int_equal(count_files("result.json"), 0);
-    assert_ok(ctx, crumb_run_log_result(log, &result));
+    assert_ok(ctx, crumb_run_log_result(log, &result, figures, 2));
     crumb_run_log_close(log);
     char *all = contents(ctx, "result.json");
     json_t *object = json_loads(all, JSON_REJECT_DUPLICATES, NULL);
@@ -195,6 +205,9 @@ static void test_result(void **state) {
     assert_true(top1 == 91.25 && top5 == 99 && loss == 0.3 && best == 91.5 && floating == 92 && seconds == 12.5 &&
                 rate == 1000);
     assert_true(best_epoch == 4 && epochs == 5 && weight_bits == 2 && activation_bits == 32);
+    const json_t *reported = json_object_get(object, "figures");
+    assert_true(json_object_size(reported) == 2 && json_real_value(json_object_get(reported, "a.top1")) == 91.5);
+    assert_true(json_is_null(json_object_get(reported, "a.levels.\"x\"")));
     json_decref(object);
     crumb_train_result again;
     assert_ok(ctx, crumb_run_log_read_result(ctx, folder, &again));
@@ -220,6 +233,8 @@ static crumb_status whole_run(crumb_ctx *ctx, void *user) {
     crumb_run_log *log;
     crumb_graph *network = NULL;
     crumb_run_line line = line_of(2);
+    line.figure = figures;
+    line.figures = 2;
     (void)user;
     CRUMB_TRY(parse(ctx, &recipe));
     crumb_status status = crumb_run_log_open(recipe, folder, -1, 0, &log);
@@ -228,7 +243,7 @@ static crumb_status whole_run(crumb_ctx *ctx, void *user) {
         status = crumb_model_build(ctx, model->model, model->params, CRUMB_SHAPE(1, 28, 28, 1), 10, 1, &network);
         status = status == CRUMB_OK ? crumb_run_log_add(log, &line) : status;
         status = status == CRUMB_OK ? crumb_run_log_weights(log, 20, network) : status;
-        status = status == CRUMB_OK ? crumb_run_log_result(log, &result) : status;
+        status = status == CRUMB_OK ? crumb_run_log_result(log, &result, figures, 2) : status;
         crumb_graph_destroy(network);
         crumb_run_log_close(log);
     }

@@ -105,13 +105,31 @@ static void golden_trace_lsq_w2a2(void **state) {
     check_trace(FIXTURE_W2A2, "epochs: 3, seed: 5, optimizer: {name: sgd, lr: 0.01}, schedule: cosine", golden, 0.15);
 }
 
+/* Figures as they are told: how many, and the sum of their values. */
+typedef struct told {
+    int figures;
+    double sum;
+} told;
+
+static void note_figure(void *user, const char *name, double value) {
+    told *t = user;
+    assert_int_equal(strncmp(name, "every-hook.phase", 16), 0);
+    t->figures++;
+    t->sum += value;
+}
+
 static void every_hook_runs(void **state) {
     (void)state;
+    told t = {0};
+    crumb_train_options options = {.figure = note_figure, .user = &t};
     crumb_recipe *recipe = make(FIXTURE_MLP, FIXTURE_W8A8, FIXTURE_EVERY, NULL);
     add_strategy(recipe, &fixture_every);
     add_strategy(recipe, &recorder); /* strategies compose: the second sees the same steps */
     traced = 0;
-    crumb_train_result result = train(recipe, NULL);
+    crumb_train_result result;
+    assert_ok(ctx, crumb_train(recipe, &options, &result));
+    assert_int_equal(t.figures, 6);
+    assert_true(t.sum > 0 && t.sum <= 600);
     assert_int_equal(fixture_every_last.begun, 3);
     assert_int_equal(fixture_every_last.ended, 3);
     assert_int_equal(fixture_every_last.steps, 3 * 2 * 8);
@@ -122,6 +140,42 @@ static void every_hook_runs(void **state) {
     assert_int_equal(result.weight_bits, 2);
     assert_int_equal(result.activation_bits, 2);
     crumb_recipe_free(recipe);
+}
+
+/* ---- Measuring in the middle of an epoch: the training that goes on does not notice. */
+
+static bool measuring;
+
+static crumb_status measure_sometimes(crumb_strategy_run *run, crumb_trainer *trainer) {
+    (void)run;
+    crumb_evaluation evaluation;
+    if (!measuring || trainer->step % 3 != 2) {
+        return CRUMB_OK;
+    }
+    CRUMB_TRY(crumb_trainer_measure(trainer, trainer->step > 2 ? 64 : 0, &evaluation));
+    assert_int_equal(evaluation.images, FIXTURE_TEST);
+    return CRUMB_OK;
+}
+
+static const crumb_strategy sometimes = {
+    .name = "sometimes", .doc = "measures", .source = "tests", .after_step = measure_sometimes};
+
+static void measuring_leaves_no_trace(void **state) {
+    (void)state;
+    double loss[2][24];
+    crumb_train_result result[2];
+    for (int i = 0; i < 2; i++) {
+        crumb_recipe *recipe = make(FIXTURE_RESNET, FIXTURE_W2A2, "epochs: 3", NULL);
+        add_strategy(recipe, &recorder); /* first: measuring leaves another batch in the plan */
+        add_strategy(recipe, &sometimes);
+        traced = 0;
+        measuring = i == 1;
+        result[i] = train(recipe, NULL);
+        memcpy(loss[i], trace, sizeof(loss[i]));
+        crumb_recipe_free(recipe);
+    }
+    assert_memory_equal(loss[0], loss[1], sizeof(loss[0]));
+    assert_true(result[0].val_loss == result[1].val_loss);
 }
 
 /* ---- What phases carry over and what they start anew. */
@@ -471,6 +525,7 @@ int main(void) {
         cmocka_unit_test(golden_trace_float),
         cmocka_unit_test(golden_trace_lsq_w2a2),
         cmocka_unit_test(every_hook_runs),
+        cmocka_unit_test(measuring_leaves_no_trace),
         cmocka_unit_test(phases_carry_what_they_should),
         cmocka_unit_test(nan_loss_names_step_and_layer),
         cmocka_unit_test(decay_and_clipping),
