@@ -21,14 +21,16 @@ typedef struct crumb_conv_problem {
     int32_t height, width, channels; /* input */
     int32_t out_height, out_width, out_channels;
     int32_t kernel_height, kernel_width, stride, padding, dilation, groups;
+    int32_t halo;         /* of the input buffer, >= padding: other readers of the value may need more */
     crumb_packed_codes x; /* levels 0: REAL */
     crumb_packed_codes w; /* levels 0: float weights */
 } crumb_conv_problem;
 
 /* Accumulators of `pixels` consecutive output pixels (y, x .. x + pixels - 1) for output channels o .. o + channels - 1:
- * acc[p * stride + c], int32 or float by the problem. The sink may overwrite them. It is called from many threads, never twice
- * for the same output. */
-typedef void (*crumb_conv_sink)(void *user, int32_t y, int32_t x, int32_t pixels, int32_t o, int32_t channels, void *acc,
+ * acc[p * stride + c], int32 or float by the problem. The sink only reads them, and nothing beyond. It is called from many
+ * threads, never twice for the same output; the channels of one pixel come from one thread unless o0 .. o1 divides them. It is
+ * fastest where o and, but for the last strip, channels are multiples of 16, and strips have 64 to 1024 accumulators. */
+typedef void (*crumb_conv_sink)(void *user, int32_t y, int32_t x, int32_t pixels, int32_t o, int32_t channels, const void *acc,
                                 int32_t stride);
 
 typedef struct crumb_conv_kernel crumb_conv_kernel;
@@ -37,7 +39,8 @@ typedef struct crumb_conv_kernel crumb_conv_kernel;
 typedef struct crumb_conv_ready {
     const crumb_conv_kernel *kernel;
     crumb_conv_problem problem;
-    crumb_layout input;   /* the layout it reads: kernel's kind, halo >= padding */
+    crumb_layout input;   /* the layout it reads: kernel's kind, the problem's halo */
+    int32_t channel_step; /* run's o0 must be a multiple of it, a multiple of 16 itself; 0: only all channels at once */
     size_t scratch_bytes; /* a thread's own, given to run */
     void *panel;          /* the kernel's own; crumb_alloc'd in one piece with everything it needs */
     size_t panel_bytes;
@@ -51,9 +54,10 @@ struct crumb_conv_kernel {
     bool (*supports)(const crumb_conv_problem *problem);
     /* weight: the unpacked indices [O, KH, KW, C / groups] (uint16_t), or floats. Fills ready->input, scratch_bytes, panel. */
     crumb_status (*prepare)(crumb_ctx *ctx, const crumb_conv_problem *problem, const void *weight, crumb_conv_ready *ready);
-    /* Output rows y0 .. y1 - 1 of one image. x is a buffer of layout ready->input; scratch is 64-byte aligned. */
-    void (*run)(const crumb_conv_ready *ready, const uint8_t *x, int32_t y0, int32_t y1, crumb_conv_sink sink, void *user,
-                void *scratch);
+    /* Output rows y0 .. y1 - 1, channels o0 .. o1 - 1 of one image; o1 is a multiple of channel_step or the last. Layers of few
+     * rows are divided among threads by channels. x is a buffer of layout ready->input; scratch is 64-byte aligned. */
+    void (*run)(const crumb_conv_ready *ready, const uint8_t *x, int32_t y0, int32_t y1, int32_t o0, int32_t o1,
+                crumb_conv_sink sink, void *user, void *scratch);
 };
 
 extern const crumb_conv_kernel *const crumb_conv_kernels[]; /* from kernels.inc, NULL-terminated, fastest first */
