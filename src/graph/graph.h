@@ -100,6 +100,9 @@ int crumb_graph_layer(const crumb_graph *graph, int nth);
 crumb_status crumb_graph_quantize(const crumb_graph *from, const crumb_quant_policy *policy, crumb_graph **graph);
 /* Site of a quantize node, NULL for other nodes. */
 crumb_quant *crumb_node_site(const crumb_graph *graph, int node);
+/* Codes of the weight that a quantize node quantizes, from its state as it stands; crumb_codes_free them. */
+crumb_status crumb_graph_encode(const crumb_graph *graph, int node, crumb_codes *codes);
+void crumb_codes_free(crumb_ctx *ctx, crumb_codes *codes);
 
 /* ---- Networks: one file in src/graph/models/ and one row in models.inc. */
 

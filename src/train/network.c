@@ -38,29 +38,6 @@ static bool is_bookkeeping(const crumb_graph *graph, int value) {
     return false;
 }
 
-/* Scales of a weight: its quantizer's, told by encoding it. */
-static crumb_status count_scales(const crumb_graph *graph, int node, int64_t *scales) {
-    const crumb_node *n = &graph->node[node];
-    const crumb_quant *site = n->params;
-    crumb_op_call op = {.params = site, .inputs = n->inputs};
-    for (int k = 0; k < n->inputs; k++) {
-        op.x[k] = (crumb_tensor){graph->value[n->input[k]].shape, graph->value[n->input[k]].data};
-    }
-    crumb_quant_call call = {0};
-    crumb_quant_call_of(&op, &call);
-    crumb_codes codes = {.count = call.count};
-    codes.code = crumb_alloc(graph->ctx, (size_t)call.count + 1, sizeof(*codes.code));
-    codes.scale = crumb_alloc(graph->ctx, (size_t)site->channels + 1, sizeof(*codes.scale));
-    crumb_status status = codes.code != NULL && codes.scale != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
-    if (status == CRUMB_OK) {
-        site->quantizer->encode(&call, &codes);
-        *scales = codes.groups;
-    }
-    crumb_free(graph->ctx, codes.code);
-    crumb_free(graph->ctx, codes.scale);
-    return status;
-}
-
 /* Bytes of the packed network: quantized weights at their bits and their scales, one scale an activation site, the rest as
  * floats. */
 static crumb_status packed_bytes(const crumb_graph *graph, int64_t float_bytes, int64_t *bytes) {
@@ -73,7 +50,10 @@ static crumb_status packed_bytes(const crumb_graph *graph, int64_t float_bytes, 
         int64_t scales = 1;
         if (site->weight) {
             int64_t count = count_of(graph, graph->node[i].input[0]);
-            CRUMB_TRY(count_scales(graph, i, &scales));
+            crumb_codes codes; /* tell how many scales there are */
+            CRUMB_TRY(crumb_graph_encode(graph, i, &codes));
+            scales = codes.groups;
+            crumb_codes_free(graph->ctx, &codes);
             total += (count * site->bits + 7) / 8 - count * (int64_t)sizeof(float);
         }
         total += scales * (int64_t)sizeof(float);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "formats/tensorboard.h"
+#include "train/weight_histogram.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -20,6 +21,7 @@ struct crumb_run_log {
     char folder[PATH_ROOM];
     FILE *file; /* log.jsonl */
     crumb_tensorboard *events;
+    crumb_histogram_log *histograms;
 };
 
 static crumb_status io_failure(const crumb_run_log *log, const char *what) {
@@ -75,6 +77,7 @@ static crumb_status open_all(crumb_run_log *log, int64_t position, int64_t step)
     CRUMB_TRY(crumb_folder_make(log->ctx, log->folder));
     CRUMB_TRY(write_recipe(log));
     CRUMB_TRY(open_lines(log, position));
+    CRUMB_TRY(crumb_histogram_log_open(log->ctx, log->folder, position < 0 ? -1 : step, &log->histograms));
     return crumb_tensorboard_open(log->ctx, log->folder, position < 0 ? 0 : step + 1, &log->events);
 }
 
@@ -108,12 +111,13 @@ void crumb_run_log_close(crumb_run_log *log) {
         fclose(log->file); /* every line was flushed when it was written */
     }
     crumb_tensorboard_close(log->events);
+    crumb_histogram_log_close(log->histograms);
     crumb_free(log->ctx, log);
 }
 
 /* ---- Lines. */
 
-/* One measured number of a line: its key, its TensorBoard tag. */
+/* One measured number of a line: its key, its TensorBoard tag (NULL: none). */
 typedef struct column {
     const char *key, *tag;
     size_t offset;
@@ -124,12 +128,15 @@ static const column columns[] = {
     {"loss", "loss/train", LINE(loss)},
     {"extra_loss", "loss/extra", LINE(extra_loss)},
     {"lr", "lr", LINE(lr)},
+    {"lr_min", NULL, LINE(lr_min)},
+    {"lr_max", NULL, LINE(lr_max)},
     {"train_top1", "accuracy/train_top1", LINE(train_top1)},
     {"val_top1", "accuracy/val_top1", LINE(val_top1)},
     {"val_top5", "accuracy/val_top5", LINE(val_top5)},
     {"val_loss", "loss/val", LINE(val_loss)},
     {"seconds", "time/seconds", LINE(seconds)},
     {"images_per_second", "time/images_per_second", LINE(images_per_second)},
+    {"quantized", NULL, LINE(quantized)},
 };
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
@@ -174,6 +181,8 @@ static char *print_line(const crumb_run_line *line) {
     for (int i = 0; i < COLUMNS; i++) {
         failed |= set_number(object, columns[i].key, number(line, columns[i].offset));
     }
+    failed |= json_object_set_new(object, "weight_bits", json_integer(line->weight_bits));
+    failed |= json_object_set_new(object, "activation_bits", json_integer(line->activation_bits));
     failed |= set_figures(object, line->figure, line->figures, false);
     return print_json(object, failed == 0, JSON_COMPACT);
 }
@@ -181,7 +190,7 @@ static char *print_line(const crumb_run_line *line) {
 static crumb_status write_events(crumb_run_log *log, const crumb_run_line *line) {
     for (int i = 0; i < COLUMNS; i++) {
         double value = number(line, columns[i].offset);
-        if (isfinite(value)) {
+        if (columns[i].tag != NULL && isfinite(value)) {
             CRUMB_TRY(crumb_tensorboard_scalar(log->events, columns[i].tag, line->step, value));
         }
     }
@@ -213,6 +222,11 @@ crumb_status crumb_run_log_weights(crumb_run_log *log, int64_t step, const crumb
         }
     }
     return crumb_tensorboard_flush(log->events);
+}
+
+crumb_status crumb_run_log_histograms(crumb_run_log *log, const char *phase, int64_t epoch, int64_t step,
+                                      const crumb_graph *network) {
+    return crumb_histogram_log_add(log->histograms, phase, epoch, step, network);
 }
 
 crumb_status crumb_run_log_position(crumb_run_log *log, int64_t *position) {

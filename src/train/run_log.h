@@ -2,6 +2,7 @@
  *
  *     recipe.yaml         the effective recipe
  *     log.jsonl           one JSON object a line, one line an epoch; NaN is null
+ *     histograms.jsonl    the weights of each layer at some epochs (weight_histogram.h)
  *     events.out.tfevents.*   the same numbers and weight histograms for TensorBoard
  *     result.json         the outcome, written once at the end
  *
@@ -25,12 +26,14 @@ typedef struct crumb_figure {
 /* One line of the log. Numbers that were not measured are NaN. */
 typedef struct crumb_run_line {
     const char *phase;
-    int64_t epoch; /* finished, over all phases, from 1; 0: before training */
-    int64_t step;  /* finished steps over all phases */
-    double loss, extra_loss, lr, train_top1;
+    int64_t epoch;                                           /* finished, over all phases, from 1; 0: before training */
+    int64_t step;                                            /* finished steps over all phases */
+    double loss, extra_loss, lr, lr_min, lr_max, train_top1; /* lr: of the last step; least and most of the epoch */
     double val_top1, val_top5, val_loss;
     double seconds; /* since the start of the run, time before a resume included */
     double images_per_second;
+    int weight_bits, activation_bits; /* most common over the layers; 32: float */
+    double quantized;                 /* share of the quantized layers' weights that the last step quantized (SQ's ratio) */
     int figures; /* those that are not logged yet stand in the member "figures" */
     const crumb_figure *figure;
 } crumb_run_line;
@@ -43,6 +46,9 @@ crumb_status crumb_run_log_open(const crumb_recipe *recipe, const char *folder, 
 crumb_status crumb_run_log_add(crumb_run_log *log, const crumb_run_line *line);
 /* Histogram of every PARAM, for TensorBoard alone. */
 crumb_status crumb_run_log_weights(crumb_run_log *log, int64_t step, const crumb_graph *network);
+/* Adds every layer to histograms.jsonl. */
+crumb_status crumb_run_log_histograms(crumb_run_log *log, const char *phase, int64_t epoch, int64_t step,
+                                      const crumb_graph *network);
 /* Bytes of the log so far, all on disk when this returns. */
 crumb_status crumb_run_log_position(crumb_run_log *log, int64_t *position);
 /* Writes result.json: every member of the result under its name; recipe and model names; all figures, if there are any, in the

@@ -16,13 +16,20 @@ static const crumb_phase *phase_of(const crumb_trainer *trainer) {
 
 /* ---- The step. */
 
+/* Learning rate of a step of the phase. */
+static double rate_at(const crumb_trainer *trainer, int64_t epoch, int64_t step) {
+    const crumb_phase *phase = phase_of(trainer);
+    double lr = *(const double *)(const void *)phase->optimizer.params; /* every optimizer's struct starts with it */
+    double steps = (double)trainer->steps;
+    return lr * crumb_schedule_at(&phase->schedule, (double)epoch + (double)step / steps, (double)phase->epochs, steps);
+}
+
 static void set_rate(crumb_trainer *trainer) {
     const crumb_phase *phase = phase_of(trainer);
     const crumb_schedule *schedule = phase->schedule.schedule;
-    double lr = *(const double *)(const void *)phase->optimizer.params; /* every optimizer's struct starts with it */
     double steps = (double)trainer->steps, epochs = (double)phase->epochs;
     double epoch = (double)trainer->epoch + (double)trainer->step / steps;
-    trainer->rate = lr * crumb_schedule_at(&phase->schedule, epoch, epochs, steps);
+    trainer->rate = rate_at(trainer, trainer->epoch, trainer->step);
     trainer->rate_minimum = schedule->minimum != NULL && schedule->minimum(phase->schedule.params, epoch, epochs, steps);
 }
 
@@ -149,11 +156,43 @@ static double rate_so_far(const crumb_trainer *trainer) {
     return trainer->train_seconds > 0 ? (double)trainer->images / trainer->train_seconds : NAN;
 }
 
-/* A line of the log; evaluation may be NULL. */
-static crumb_status log_line(crumb_trainer *trainer, const char *phase, int64_t epoch, const crumb_evaluation *evaluation) {
-    if (trainer->log == NULL) {
-        return CRUMB_OK;
+/* The bits that most layers have. */
+static void count_bits(const crumb_graph *network, int *weight_bits, int *activation_bits) {
+    const crumb_network view = {.graph = (crumb_graph *)network};
+    int weights[33] = {0}, activations[33] = {0};
+    crumb_layer_info layer;
+    for (int i = 0; crumb_network_layer(&view, i, &layer); i++) {
+        weights[layer.weight_bits]++;
+        activations[layer.activation_bits]++;
     }
+    *weight_bits = *activation_bits = 32;
+    for (int bits = 0; bits <= 32; bits++) {
+        *weight_bits = weights[bits] > weights[*weight_bits] ? bits : *weight_bits;
+        *activation_bits = activations[bits] > activations[*activation_bits] ? bits : *activation_bits;
+    }
+}
+
+/* The share of the quantized layers' weights that no mask excepts; NaN if none is quantized. */
+static double quantized_share(const crumb_graph *network) {
+    double all = 0, quantized = 0;
+    for (int i = 0; i < network->nodes; i++) {
+        const crumb_quant *site = crumb_node_site(network, i);
+        if (site == NULL || !site->weight) {
+            continue;
+        }
+        int64_t count = crumb_shape_count(network->value[network->node[i].input[0]].shape), set = 0;
+        int64_t flags = site->mask_elements ? count : site->channels;
+        for (int64_t k = 0; site->mask != NULL && k < flags; k++) {
+            set += site->mask[k] != 0;
+        }
+        all += (double)count;
+        quantized += site->mask != NULL ? (double)count * (double)set / (double)flags : (double)count;
+    }
+    return quantized / all;
+}
+
+/* What the epoch that just ended, or one that did not take place (0), leaves in the log. */
+static crumb_run_line begin_line(const crumb_trainer *trainer, const char *phase, int64_t epoch, const crumb_graph *network) {
     crumb_run_line line = {
         .phase = phase,
         .epoch = epoch,
@@ -161,15 +200,37 @@ static crumb_status log_line(crumb_trainer *trainer, const char *phase, int64_t 
         .loss = per_image(trainer, trainer->epoch_loss),
         .extra_loss = per_image(trainer, trainer->epoch_extra),
         .lr = epoch > 0 ? trainer->rate : NAN,
+        .lr_min = NAN,
+        .lr_max = NAN,
         .train_top1 = per_image(trainer, 100 * (double)trainer->epoch_right),
-        .val_top1 = evaluation != NULL ? evaluation->top1 : NAN,
-        .val_top5 = evaluation != NULL ? evaluation->top5 : NAN,
-        .val_loss = evaluation != NULL ? evaluation->loss : NAN,
-        .seconds = crumb_seconds() - trainer->start,
-        .images_per_second = rate_so_far(trainer),
-        .figures = trainer->figures,
-        .figure = trainer->figure,
+        .val_top1 = NAN,
+        .val_top5 = NAN,
+        .val_loss = NAN,
+        .quantized = quantized_share(network),
     };
+    count_bits(network, &line.weight_bits, &line.activation_bits);
+    for (int64_t step = 0; trainer->epoch > 0 && step < trainer->steps; step++) {
+        double rate = rate_at(trainer, trainer->epoch - 1, step);
+        line.lr_min = fmin(line.lr_min, rate);
+        line.lr_max = fmax(line.lr_max, rate);
+    }
+    return line;
+}
+
+/* evaluation may be NULL. */
+static crumb_status log_line(crumb_trainer *trainer, crumb_run_line line, const crumb_evaluation *evaluation) {
+    if (trainer->log == NULL) {
+        return CRUMB_OK;
+    }
+    if (evaluation != NULL) {
+        line.val_top1 = evaluation->top1;
+        line.val_top5 = evaluation->top5;
+        line.val_loss = evaluation->loss;
+    }
+    line.figures = trainer->figures;
+    line.figure = trainer->figure;
+    line.seconds = crumb_seconds() - trainer->start;
+    line.images_per_second = rate_so_far(trainer);
     CRUMB_TRY(crumb_run_log_add(trainer->log, &line));
     crumb_figures_logged(trainer);
     return CRUMB_OK;
@@ -226,6 +287,17 @@ static crumb_status close_phase(crumb_trainer *trainer) {
     return last && trainer->recipe->train.reestimate ? crumb_trainer_reestimate(trainer, 0) : CRUMB_OK;
 }
 
+/* Weights as histograms after as many evaluations as a power of two, and when a phase ends: often while much changes, and the
+ * file stays small. */
+static crumb_status log_histograms(crumb_trainer *trainer, bool last) {
+    int64_t evaluations = trainer->total_epoch / trainer->recipe->train.evaluate_every;
+    if (trainer->log == NULL || (!last && (evaluations & (evaluations - 1)) != 0)) {
+        return CRUMB_OK;
+    }
+    return crumb_run_log_histograms(trainer->log, phase_of(trainer)->name, trainer->total_epoch, trainer->total_step,
+                                    trainer->network);
+}
+
 static crumb_status finish_epoch(crumb_trainer *trainer) {
     crumb_evaluation evaluation;
     trainer->epoch++;
@@ -233,13 +305,15 @@ static crumb_status finish_epoch(crumb_trainer *trainer) {
     trainer->step = 0;
     bool last = trainer->epoch == phase_of(trainer)->epochs;
     bool due = last || trainer->total_epoch % trainer->recipe->train.evaluate_every == 0;
+    crumb_run_line line = begin_line(trainer, phase_of(trainer)->name, trainer->total_epoch, trainer->network);
     if (last) {
         CRUMB_TRY(close_phase(trainer));
     }
     if (due) {
         CRUMB_TRY(evaluate_epoch(trainer, &evaluation));
+        CRUMB_TRY(log_histograms(trainer, last));
     }
-    CRUMB_TRY(log_line(trainer, phase_of(trainer)->name, trainer->total_epoch, due ? &evaluation : NULL));
+    CRUMB_TRY(log_line(trainer, line, due ? &evaluation : NULL));
     trainer->epoch_loss = trainer->epoch_extra = 0;
     trainer->epoch_right = trainer->epoch_seen = 0;
     if (trainer->log == NULL) {
@@ -289,7 +363,7 @@ static crumb_status measure_float(crumb_trainer *trainer) {
     if (status == CRUMB_OK) {
         crumb_score_result(&score, 0, &evaluation);
         trainer->result.float_top1 = evaluation.top1;
-        status = log_line(trainer, "float", 0, &evaluation);
+        status = log_line(trainer, begin_line(trainer, "float", 0, plain), &evaluation);
     }
     crumb_exec_destroy(exec);
     crumb_graph_destroy(plain);
@@ -305,7 +379,7 @@ static crumb_status measure_direct(crumb_trainer *trainer) {
     }
     CRUMB_TRY(crumb_trainer_evaluate(trainer, &evaluation));
     trainer->result.direct_top1 = evaluation.top1;
-    return log_line(trainer, "direct", 0, &evaluation);
+    return log_line(trainer, begin_line(trainer, "direct", 0, trainer->network), &evaluation);
 }
 
 static crumb_status begin_phase(crumb_trainer *trainer) {
@@ -318,26 +392,13 @@ static crumb_status begin_phase(crumb_trainer *trainer) {
     CRUMB_TRY(crumb_phase_build(trainer, true));
     CRUMB_TRY(crumb_phase_prepare(trainer));
     CRUMB_TRY(crumb_strategies_begin_phase(trainer));
+    if (trainer->phase == 0 && trainer->log != NULL) {
+        CRUMB_TRY(crumb_run_log_histograms(trainer->log, phase_of(trainer)->name, 0, 0, trainer->network));
+    }
     return measure && crumb_phase_is_quantized(trainer) ? measure_direct(trainer) : CRUMB_OK;
 }
 
 /* ---- The run. */
-
-/* The bits that most layers have. */
-static void count_bits(const crumb_graph *network, int *weight_bits, int *activation_bits) {
-    const crumb_network view = {.graph = (crumb_graph *)network};
-    int weights[33] = {0}, activations[33] = {0};
-    crumb_layer_info layer;
-    for (int i = 0; crumb_network_layer(&view, i, &layer); i++) {
-        weights[layer.weight_bits]++;
-        activations[layer.activation_bits]++;
-    }
-    *weight_bits = *activation_bits = 32;
-    for (int bits = 0; bits <= 32; bits++) {
-        *weight_bits = weights[bits] > weights[*weight_bits] ? bits : *weight_bits;
-        *activation_bits = activations[bits] > activations[*activation_bits] ? bits : *activation_bits;
-    }
-}
 
 /* Held-out images have chosen so far; the test set is seen once, here. */
 static crumb_status final_test(crumb_trainer *trainer) {
@@ -352,7 +413,7 @@ static crumb_status final_test(crumb_trainer *trainer) {
     trainer->result.val_top1 = evaluation.top1;
     trainer->result.val_top5 = evaluation.top5;
     trainer->result.val_loss = evaluation.loss;
-    return log_line(trainer, "test", trainer->total_epoch, &evaluation);
+    return log_line(trainer, begin_line(trainer, "test", trainer->total_epoch, trainer->network), &evaluation);
 }
 
 static crumb_status finish(crumb_trainer *trainer) {

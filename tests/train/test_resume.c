@@ -136,12 +136,14 @@ static char *timeless(const char *path) {
 }
 
 static void assert_same_run(const char *folder, const char *reference) {
-    static const char *const files[] = {"last.safetensors", "best.safetensors"};
+    static const char *const files[] = {"last.safetensors", "best.safetensors", "histograms.jsonl"};
     static const char *const texts[] = {"result.json", "log.jsonl"};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         if (!fixture_same_file(fixture_path(folder, files[i]), fixture_path(reference, files[i]))) {
             fail_msg("%s/%s differs from %s", folder, files[i], reference);
         }
+    }
+    for (int i = 0; i < 2; i++) {
         char *a = timeless(fixture_path(folder, texts[i])), *b = timeless(fixture_path(reference, texts[i]));
         assert_non_null(strstr(b, "every-hook.phase3.capture2_top1")); /* also what strategies report */
         assert_string_equal(a, b);

@@ -27,12 +27,17 @@ static crumb_run_line line_of(int64_t epoch) {
         .loss = 1.0 / 3,
         .extra_loss = 0,
         .lr = 0.1,
+        .lr_min = 0.05,
+        .lr_max = 0.2,
         .train_top1 = 50,
         .val_top1 = epoch == 1 ? NAN : 60,
         .val_top5 = INFINITY,
         .val_loss = 2,
         .seconds = 3,
         .images_per_second = 1e5,
+        .weight_bits = 2,
+        .activation_bits = 4,
+        .quantized = 0.5,
     };
 }
 
@@ -91,8 +96,10 @@ static void test_lines(void **state) {
     assert_ok(ctx, crumb_run_log_add(log, &line));
     char *all = contents(ctx, "log.jsonl"); /* before the log is closed: lines are flushed */
     assert_string_equal(all, "{\"phase\":\"train\",\"epoch\":1,\"step\":10,\"loss\":0.3333333333,\"extra_loss\":0.0,\"lr\":0.1,"
+                             "\"lr_min\":0.05,\"lr_max\":0.2,"
                              "\"train_top1\":50.0,\"val_top1\":null,\"val_top5\":null,\"val_loss\":2.0,\"seconds\":3.0,"
-                             "\"images_per_second\":100000.0}\n");
+                             "\"images_per_second\":100000.0,\"quantized\":0.5,\"weight_bits\":2,"
+                             "\"activation_bits\":4}\n");
     crumb_free(ctx, all);
     line.figure = figures;
     line.figures = 2;
