@@ -106,7 +106,7 @@ static void test_lines(void **state) {
     assert_ok(ctx, crumb_run_log_add(log, &line));
     char *both = contents(ctx, "log.jsonl");
     assert_non_null(strstr(both, "}\n{"));
-    assert_non_null(strstr(both, ",\"images_per_second\":100000.0,\"figures\":{\"a.levels.\\\"x\\\"\":null}}\n"));
+    assert_non_null(strstr(both, ",\"activation_bits\":4,\"figures\":{\"a.levels.\\\"x\\\"\":null}}\n"));
     crumb_free(ctx, both);
     crumb_run_log_close(log);
     char *yaml = contents(ctx, "recipe.yaml"); /* the copy is the same recipe */
