@@ -2,14 +2,8 @@
 #include "graph/graph.h"
 
 crumb_status crumb_graph_encode(const crumb_graph *graph, int node, crumb_codes *codes) {
-    const crumb_node *n = &graph->node[node];
-    const crumb_quant *site = n->params;
-    crumb_op_call op = {.params = site, .inputs = n->inputs};
-    for (int k = 0; k < n->inputs; k++) {
-        op.x[k] = (crumb_tensor){graph->value[n->input[k]].shape, graph->value[n->input[k]].data};
-    }
-    crumb_quant_call call = {0};
-    crumb_quant_call_of(&op, &call);
+    const crumb_quant *site = crumb_node_site(graph, node);
+    crumb_quant_call call = crumb_node_call(graph, node);
     crumb_codes made = {.count = call.count};
     made.code = crumb_alloc(graph->ctx, (size_t)call.count + 1, sizeof(*made.code));
     made.scale = crumb_alloc(graph->ctx, (size_t)site->channels + 1, sizeof(*made.scale));

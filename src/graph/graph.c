@@ -162,6 +162,18 @@ crumb_quant *crumb_node_site(const crumb_graph *graph, int node) {
     return graph->node[node].op == &crumb_op_quantize ? graph->node[node].params : NULL;
 }
 
+crumb_quant_call crumb_node_call(const crumb_graph *graph, int index) {
+    const crumb_node *node = &graph->node[index];
+    crumb_op_call op = {.params = node->params, .inputs = node->inputs};
+    for (int k = 0; k < node->inputs; k++) {
+        const crumb_value *value = &graph->value[node->input[k]];
+        op.x[k] = (crumb_tensor){value->shape, value->data};
+    }
+    crumb_quant_call call;
+    crumb_quant_call_of(&op, &call);
+    return call;
+}
+
 /* A quantizer's state means something only to the same quantizer at the same bits. */
 static bool same_site(const crumb_graph *a, int node_a, const crumb_graph *b, int node_b) {
     const crumb_quant *p = crumb_node_site(a, node_a), *q = crumb_node_site(b, node_b);

@@ -103,6 +103,8 @@ crumb_quant *crumb_node_site(const crumb_graph *graph, int node);
 /* Codes of the weight that a quantize node quantizes, from its state as it stands; crumb_codes_free them. */
 crumb_status crumb_graph_encode(const crumb_graph *graph, int node, crumb_codes *codes);
 void crumb_codes_free(crumb_ctx *ctx, crumb_codes *codes);
+/* A call of a weight's site on its graph's memory: x and states, nothing to write to. */
+crumb_quant_call crumb_node_call(const crumb_graph *graph, int node);
 
 /* ---- Networks: one file in src/graph/models/ and one row in models.inc. */
 

@@ -69,6 +69,14 @@ static void grad(const crumb_quant_call *call) {
     }
 }
 
+/* Levels s (2 j / L - 1) of the weight over 1.645. */
+static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *levels_of) {
+    (void)channel;
+    float scale = call->state[SCALE][0], top = (float)levels(call->site) - 1.0f;
+    *levels_of = (crumb_lattice){.gain = 1.0f / REACH, .step = 2.0f * scale / top, .lo = -scale, .hi = scale};
+    return call->site->bits > 1;
+}
+
 static void encode(const crumb_quant_call *call, crumb_codes *codes) {
     crumb_odd form = form_of(call);
     for (int64_t i = 0; i < call->count; i++) {
@@ -90,4 +98,5 @@ const crumb_quantizer crumb_quantizer_ctmq = {
     .fake = fake,
     .grad = grad,
     .encode = encode,
+    .lattice = lattice,
 };

@@ -51,6 +51,15 @@ static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
     return !call->site->weight;
 }
 
+/* Levels (2 i - L) / L: none at zero. */
+static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *levels_of) {
+    (void)channel;
+    float top = (float)levels(call->site) - 1.0f;
+    *levels_of = (crumb_lattice){
+        .tanh = true, .gain = crumb_step_inverse(call->state[RANGE][0]), .step = 2.0f / top, .lo = -1.0f, .hi = 1.0f};
+    return !is_binary_weight(call->site) && levels_of->gain > 0.0f;
+}
+
 static void fake(const crumb_quant_call *call) {
     if (!call->site->weight) {
         crumb_uniform_call_fake(call);
@@ -134,4 +143,5 @@ const crumb_quantizer crumb_quantizer_dorefa = {
     .grad = grad,
     .encode = encode,
     .uniform = uniform,
+    .lattice = lattice,
 };

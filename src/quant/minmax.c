@@ -96,6 +96,12 @@ static void fake(const crumb_quant_call *call) {
     }
 }
 
+static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *levels_of) {
+    crumb_uniform u = weight_form(call, per_channel(call->site) ? channel : 0);
+    *levels_of = (crumb_lattice){.gain = 1.0f, .step = u.step, .lo = u.lo * u.step, .hi = u.hi * u.step};
+    return true;
+}
+
 static void grad(const crumb_quant_call *call) {
     if (call->site->weight) {
         crumb_straight_through(call, INFINITY, 1.0f);
@@ -160,4 +166,5 @@ const crumb_quantizer crumb_quantizer_minmax = {
     .grad = grad,
     .encode = encode,
     .uniform = uniform,
+    .lattice = lattice,
 };

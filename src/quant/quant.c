@@ -1,8 +1,9 @@
 /* The table behind quantizers.inc and the op that applies a site to a tensor. */
-#include "quant/quantizer.h"
+#include "quant/uniform.h"
 
 #include "base/param.h"
 
+#include <math.h>
 #include <string.h>
 
 const crumb_quantizer *const crumb_quantizers[] = {
@@ -56,6 +57,27 @@ static int state_tensors(const crumb_quantizer *row) {
         states++;
     }
     return states;
+}
+
+bool crumb_quant_lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *lattice) {
+    const crumb_quantizer *row = call->site->quantizer;
+    crumb_uniform u;
+    bool found = false;
+    if (call->site->weight && row->lattice != NULL) {
+        found = row->lattice(call, channel, lattice);
+    } else if (call->site->weight && row->uniform != NULL && row->uniform(call, &u)) {
+        *lattice = (crumb_lattice){.gain = 1.0f, .step = u.step, .lo = u.lo * u.step, .hi = u.hi * u.step};
+        found = true;
+    }
+    return found && lattice->step >= FLT_MIN && isfinite(lattice->gain * lattice->step);
+}
+
+bool crumb_quant_has_channels(const crumb_quant *site) {
+    bool any = false;
+    for (int k = 0; site->quantizer->state[k].name != NULL; k++) {
+        any |= site->weight && site->quantizer->state[k].per_channel;
+    }
+    return any;
 }
 
 void crumb_quant_call_of(const crumb_op_call *op, crumb_quant_call *call) {

@@ -93,6 +93,14 @@ typedef struct crumb_uniform {
     int learned; /* index of the state tensor that receives dstep, -1: none */
 } crumb_uniform;
 
+/* Where the levels of a weight lie. The number that is rounded is
+ *     u = gain * x,  or gain * tanh(x);    Q(x) is the nearest of the levels lo, lo + step, .. hi
+ * What methods that pull weights to levels go by (SinReQ). Ranges that were computed from x are constants here. */
+typedef struct crumb_lattice {
+    bool tanh;
+    float gain, step, lo, hi;
+} crumb_lattice;
+
 struct crumb_quantizer {
     const char *name; /* as in recipes: "lsq" */
     const char *doc;  /* one line */
@@ -117,6 +125,9 @@ struct crumb_quantizer {
     /* True and *uniform filled if fake and grad are of that form at the current state; NULL: never. Once a network trains, the
      * fused kernels then do the work of fake and grad (observe: see CRUMB_QUANT_RUNNING). */
     bool (*uniform)(const crumb_quant_call *call, crumb_uniform *uniform);
+    /* Weights whose levels are equally spaced: those of an output channel (of the whole tensor if no state is per channel) at
+     * the current state. False, or NULL and no `uniform`: they are not. Called through crumb_quant_lattice. */
+    bool (*lattice)(const crumb_quant_call *call, int64_t channel, crumb_lattice *lattice);
     /* Rewrites the latent weight in place before a training forward; only with CRUMB_QUANT_PROJECTS. */
     void (*project)(const crumb_quant_call *call, float *latent);
 };
@@ -132,6 +143,12 @@ const crumb_quantizer *crumb_quantizer_find(const char *name);
 static inline int64_t crumb_quant_state_count(const crumb_quant *site, int k) {
     return site->weight && site->quantizer->state[k].per_channel ? site->channels : 1;
 }
+
+/* The lattice of a weight's channel, from `lattice` or from `uniform`. False if there is none, or if it has no step (all
+ * weights zero, or not numbers). */
+bool crumb_quant_lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *lattice);
+/* Whether channels of the weight have lattices of their own. */
+bool crumb_quant_has_channels(const crumb_quant *site);
 
 /* The op of every site: forward = observe, fake, mask; backward = grad, mask. Params: crumb_quant. Inputs: x, then the states in
  * the order of quantizer->state. The op's roles call every state PARAM; whether a state is learned, its row says. A masked

@@ -163,6 +163,12 @@ static void fake(const crumb_quant_call *call) {
     }
 }
 
+static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *levels_of) {
+    float step = call->state[STEP][channel], end = top_code(call->site) * step;
+    *levels_of = (crumb_lattice){.gain = 1.0f, .step = step, .lo = -end, .hi = end};
+    return true;
+}
+
 static void grad(const crumb_quant_call *call) {
     crumb_straight_through(call, INFINITY, 1.0f);
 }
@@ -210,4 +216,5 @@ const crumb_quantizer crumb_quantizer_uniform = {
     .fake = fake,
     .grad = grad,
     .encode = encode,
+    .lattice = lattice,
 };

@@ -5,19 +5,11 @@
 
 void crumb_update_project(crumb_graph *network) {
     for (int i = 0; i < network->nodes; i++) {
-        const crumb_node *node = &network->node[i];
         const crumb_quant *site = crumb_node_site(network, i);
-        if (site == NULL || !site->weight || site->quantizer->project == NULL) {
-            continue;
+        if (site != NULL && site->weight && site->quantizer->project != NULL) {
+            crumb_quant_call call = crumb_node_call(network, i);
+            site->quantizer->project(&call, network->value[network->node[i].input[0]].data);
         }
-        crumb_op_call op = {.params = node->params, .inputs = node->inputs, .training = true};
-        for (int k = 0; k < node->inputs; k++) {
-            const crumb_value *value = &network->value[node->input[k]];
-            op.x[k] = (crumb_tensor){value->shape, value->data};
-        }
-        crumb_quant_call call = {0};
-        crumb_quant_call_of(&op, &call);
-        site->quantizer->project(&call, network->value[node->input[0]].data);
     }
 }
 

@@ -337,6 +337,61 @@ static void test_uniform_rows(void **state) {
     }
 }
 
+/* ---- The lattice: Q(x) is the level nearest to the number that is rounded. */
+
+static void ask_lattice(const question *q) {
+    if (!q->weight || (q->fill != FILL_NORMAL && q->fill != FILL_SMALL)) {
+        return;
+    }
+    test_site *t = make(q);
+    test_site_forward(t, true);
+    crumb_quant_call call = test_site_call(t);
+    int64_t channels = crumb_quant_has_channels(&t->site) ? t->site.channels : 1, size = t->count / channels;
+    for (int64_t i = 0; i < t->count; i++) {
+        crumb_lattice l;
+        if (!crumb_quant_lattice(&call, i / size, &l)) {
+            continue;
+        }
+        assert_int_equal((int)rint((double)(l.hi - l.lo) / (double)l.step) + 1, q->row->levels(&t->site));
+        double x = (double)t->x[i], u = (double)l.gain * (l.tanh ? tanh(x) : x);
+        double place = (fmin(fmax(u, (double)l.lo), (double)l.hi) - (double)l.lo) / (double)l.step;
+        if (fabs(fabs(place - rint(place)) - 0.5) < 1e-4) {
+            continue; /* between two levels, where roundings of float decide */
+        }
+        double level = (double)l.lo + rint(place) * (double)l.step;
+        if (!(fabs((double)t->y[i] - level) <= 1e-5 * (double)l.hi)) { /* a few roundings of numbers up to hi */
+            fail_at(q, "nearest level", i, t->y[i], (float)level);
+        }
+    }
+    test_site_free(t);
+}
+
+static void test_lattice(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int bits;
+        bool has;
+    } rows[] = {{"bwn", 1, false},    {"ctmq", 1, false}, {"ctmq", 2, true},   {"dorefa", 1, false},
+                {"dorefa", 5, true},  {"lsq", 3, true},   {"minmax", 8, true}, {"twn", 2, false},
+                {"uniform", 2, true}, {"wrpn", 1, false}, {"wrpn", 4, true},   {"xnor", 1, false}};
+    each_question(ask_lattice);
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        crumb_lattice lattice;
+        test_site *t = test_site_make(ctx, rows[k].name, true, rows[k].bits, CRUMB_SHAPE(2, 6));
+        test_fill_normal(t->x, t->count, 1.0f, 13);
+        test_site_forward(t, true);
+        crumb_quant_call call = test_site_call(t);
+        assert_int_equal(crumb_quant_lattice(&call, 1, &lattice), rows[k].has);
+        memset(t->x, 0, (size_t)t->count * sizeof(float));
+        bool fixed =
+            strcmp(rows[k].name, "wrpn") == 0 || strcmp(rows[k].name, "lsq") == 0; /* the step is not of these weights */
+        test_site_forward(t, true);
+        assert_int_equal(crumb_quant_lattice(&call, 0, &lattice), rows[k].has && fixed);
+        test_site_free(t);
+    }
+}
+
 /* ---- Declared properties. They speak of weights where a row does weights. */
 
 static void ask_properties(const question *q) {
@@ -436,7 +491,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),         cmocka_unit_test(test_codes),      cmocka_unit_test(test_again),
         cmocka_unit_test(test_uniform),      cmocka_unit_test(test_properties), cmocka_unit_test(test_nan_shows),
-        cmocka_unit_test(test_uniform_rows), cmocka_unit_test(test_running),
+        cmocka_unit_test(test_uniform_rows), cmocka_unit_test(test_running),    cmocka_unit_test(test_lattice),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
