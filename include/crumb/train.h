@@ -134,6 +134,75 @@ typedef struct crumb_train_result {
 CRUMB_API crumb_status crumb_train(const crumb_recipe *recipe, const crumb_train_options *options,
                                    crumb_train_result *result);
 
+/* ---- Comparing variants of a recipe over seeds. docs/COMPARE.md describes the file and the rules. */
+
+typedef struct crumb_comparison crumb_comparison;
+
+typedef struct crumb_comparison_options {
+    /* "NAME" or "NAME:KEY.PATH=VALUE", several of one name add up: the file is a recipe then. NULL: it is a comparison file. */
+    const char *const *variants;
+    int variant_count;
+    const char *const *overrides; /* of every variant, before its own: "key.path=value" */
+    int override_count;
+    const int64_t *seeds; /* instead of the file's */
+    int seed_count;
+    const char *control, *measure; /* instead of the file's; NULL: the file's */
+    int64_t epochs;                /* the same; 0: the file's */
+    crumb_lookup lookup;           /* as in crumb_recipe_load_with; used during the call only */
+    void *user;
+} crumb_comparison_options;
+
+/* Reads the file and every variant's recipe, and checks that all train on the same number of images. options may be NULL. */
+CRUMB_API crumb_status crumb_comparison_load(crumb_ctx *ctx, const char *path, const crumb_comparison_options *options,
+                                             crumb_comparison **comparison);
+CRUMB_API void crumb_comparison_free(crumb_comparison *comparison);
+
+typedef enum crumb_verdict {
+    CRUMB_VERDICT_CONTROL, /* is the control */
+    CRUMB_VERDICT_NONE,    /* no difference shown */
+    CRUMB_VERDICT_BETTER,
+    CRUMB_VERDICT_WORSE
+} crumb_verdict;
+CRUMB_API const char *crumb_verdict_text(crumb_verdict verdict); /* "better", "no difference shown", ... */
+
+typedef struct crumb_variant_info {
+    const char *name;
+    const crumb_recipe *recipe; /* with the first seed */
+    int64_t epochs, images;     /* trained over all phases: images are the same for all variants */
+    int64_t passes;             /* over the training set besides, for batch-norm statistics, as far as the timeline says */
+    int finished;               /* runs; crumb_comparison_look and crumb_compare count them */
+    /* What crumb_compare finds, else NaN. Accuracies in percent. */
+    const double *top1;       /* of each seed, in the seeds' order */
+    double mean, deviation;   /* over the seeds, deviation of a sample (n - 1): NaN for one seed */
+    double difference;        /* mean of the differences to the control with the same seed */
+    double low, high;         /* its 95 % interval (Student's t); NaN for one seed */
+    crumb_verdict verdict;
+    double seconds;           /* mean of a run */
+    int64_t extra_images;     /* of a run: images seen but not trained on, the most of all seeds */
+} crumb_variant_info;
+CRUMB_API bool crumb_comparison_variant(const crumb_comparison *comparison, int index, crumb_variant_info *info);
+/* The index-th seed; false past the end. */
+CRUMB_API bool crumb_comparison_seed(const crumb_comparison *comparison, int index, int64_t *seed);
+/* "last" or "best": the accuracy of a run that counts. */
+CRUMB_API const char *crumb_comparison_measure(const crumb_comparison *comparison);
+
+typedef struct crumb_compare_progress {
+    const char *variant;
+    int64_t seed;
+    int run, runs;               /* from 0 */
+    const crumb_progress *train; /* NULL: the run is finished */
+    bool found;                  /* and was so before */
+    double top1, seconds;        /* of a finished run */
+    double fraction;             /* of the whole */
+} crumb_compare_progress;
+
+/* Looks at the run folders OUT/VARIANT/seed-N without changing anything. ARGUMENT if one holds a run of another recipe. */
+CRUMB_API crumb_status crumb_comparison_look(crumb_comparison *comparison, const char *out);
+/* Runs, or goes on with, what is not finished in OUT; then writes OUT/compare.json. progress may be NULL; false stops, with a
+ * checkpoint, and the next call goes on. */
+CRUMB_API crumb_status crumb_compare(crumb_comparison *comparison, const char *out,
+                                     bool (*progress)(void *user, const crumb_compare_progress *progress), void *user);
+
 /* ---- Trained networks. */
 
 typedef struct crumb_network crumb_network;

@@ -20,8 +20,8 @@ static bool is_plain(const char *text) {
     return text[0] != '\0' && text[0] != '-' && strspn(text, safe) == strlen(text);
 }
 
-/* As a double-quoted scalar: printable characters as they are, others as escapes, "${" as "$${". */
-static void print_quoted(crumb_text *to, const char *text) {
+/* Printable characters as they are, others as escapes. */
+void crumb_recipe_quote(crumb_text *to, const char *text, bool variables) {
     crumb_text_bytes(to, "\"", 1);
     size_t size = strlen(text), length;
     uint32_t point = 0; /* recipes hold UTF-8 alone */
@@ -29,7 +29,7 @@ static void print_quoted(crumb_text *to, const char *text) {
          at += length) {
         if (point == '"' || point == '\\') {
             crumb_text_print(to, "\\%c", (char)point);
-        } else if (point == '$' && at[1] == '{') {
+        } else if (variables && point == '$' && at[1] == '{') {
             crumb_text_bytes(to, "$$", 2);
         } else if ((point >= ' ' && point < 127) || (point >= 0xa0 && point < 0x2000)) {
             crumb_text_bytes(to, at, length);
@@ -44,7 +44,7 @@ static void print_text(crumb_text *to, const char *text) {
     if (is_plain(text)) {
         crumb_text_print(to, "%s", text);
     } else {
-        print_quoted(to, text);
+        crumb_recipe_quote(to, text, true);
     }
 }
 

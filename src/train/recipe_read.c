@@ -233,9 +233,13 @@ static crumb_status read_map(const reader *r, const crumb_schema *schema, const 
     return check_children(r, schema, node, owner);
 }
 
-crumb_status crumb_recipe_read(crumb_ctx *ctx, const crumb_tree *tree, bool files, crumb_recipe *recipe) {
+crumb_status crumb_schema_read(crumb_ctx *ctx, const crumb_schema *schema, const crumb_tree *tree, bool files, void *owner) {
     const reader r = {.ctx = ctx, .files = files};
-    CRUMB_TRY(read_map(&r, &crumb_recipe_schema, tree, recipe));
+    return read_map(&r, schema, tree, owner);
+}
+
+crumb_status crumb_recipe_read(crumb_ctx *ctx, const crumb_tree *tree, bool files, crumb_recipe *recipe) {
+    CRUMB_TRY(crumb_schema_read(ctx, &crumb_recipe_schema, tree, files, recipe));
     for (const crumb_schema_child *child = crumb_recipe_schema.children; child->key != NULL; child++) {
         bool whole = child->max == 0 && child->schema->kind == CRUMB_NO_KIND && child->schema->check != NULL;
         crumb_status status = whole ? child->schema->check(ctx, recipe) : CRUMB_OK; /* also where the section is absent */

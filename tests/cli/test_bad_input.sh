@@ -33,6 +33,12 @@ says "width"
 printf 'a: [1, 2\nb: {' >broken.yaml
 refuses 1 "broken.yaml" train broken.yaml
 
+# compare
+for bad in missing.yaml folder empty.yaml small.yaml broken.yaml; do
+    refuses 1 "$bad" compare "$bad"
+done
+refuses 1 "variant a: --set nothing" compare small.yaml --variant a:nothing
+
 # eval
 for bad in missing.safetensors text.safetensors noise.safetensors folder; do
     refuses 1 "$bad" eval "$bad" --data digits
