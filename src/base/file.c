@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +41,35 @@ crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8
     *data = bytes;
     *size = (size_t)info.st_size;
     return CRUMB_OK;
+}
+
+crumb_status crumb_file_map(crumb_ctx *ctx, const char *path, const uint8_t **data, size_t *size) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return io_failure(ctx, "open", path);
+    }
+    crumb_status status = CRUMB_OK;
+    struct stat info;
+    void *at = MAP_FAILED;
+    if (fstat(file, &info) != 0) {
+        status = io_failure(ctx, "read", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: not a regular file", path);
+    } else if (info.st_size == 0) {
+        status = crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: the file is empty", path);
+    } else if ((at = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, file, 0)) == MAP_FAILED) {
+        status = io_failure(ctx, "map", path);
+    }
+    close(file);
+    if (status == CRUMB_OK) {
+        *data = at;
+        *size = (size_t)info.st_size;
+    }
+    return status;
+}
+
+void crumb_file_unmap(const uint8_t *data, size_t size) {
+    munmap((void *)data, size);
 }
 
 crumb_status crumb_writer_open(crumb_ctx *ctx, const char *path, crumb_writer *writer) {

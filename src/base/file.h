@@ -10,6 +10,11 @@
  * crumb_free it. Messages carry path and the system's reason. */
 crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8_t **data, size_t *size);
 
+/* Maps a whole regular file, not empty, for reading; undo with crumb_file_unmap. The file must not shrink meanwhile: what crumb writes
+ * replaces a file, and never changes one. */
+crumb_status crumb_file_map(crumb_ctx *ctx, const char *path, const uint8_t **data, size_t *size);
+void crumb_file_unmap(const uint8_t *data, size_t size);
+
 typedef struct crumb_writer {
     crumb_ctx *ctx;
     FILE *file;

@@ -8,6 +8,7 @@
  * After a session start at step s TensorBoard forgets steps from s on that earlier files of the folder brought. */
 #include "formats/tensorboard.h"
 
+#include "base/crc32c.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
 
@@ -25,20 +26,6 @@ struct crumb_tensorboard {
     FILE *file;
     char path[4096];
 };
-
-/* ---- CRC-32C, a byte at a time: polynomial 0x1edc6f41, bits reversed. */
-
-uint32_t crumb_crc32c(const void *data, size_t size) {
-    const uint8_t *bytes = data;
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0x82f63b78u : 0);
-        }
-    }
-    return ~crc;
-}
 
 /* TFRecord stores rotated sums, since a sum over data that holds its own sum says little. */
 static uint32_t masked(const void *data, size_t size) {

@@ -18,7 +18,4 @@ crumb_status crumb_tensorboard_histogram(crumb_tensorboard *events, const char *
 crumb_status crumb_tensorboard_flush(crumb_tensorboard *events);
 void crumb_tensorboard_close(crumb_tensorboard *events);
 
-/* CRC-32C (Castagnoli), as in RFC 3720. */
-uint32_t crumb_crc32c(const void *data, size_t size);
-
 #endif

@@ -6,6 +6,8 @@
 #include "formats/safetensors.h"
 #include "formats/tensorboard.h"
 
+#include "base/crc32c.h"
+
 #include <dirent.h>
 
 static void test_crc(void **state) {
@@ -20,6 +22,23 @@ static void test_crc(void **state) {
         bytes[i] = (uint8_t)i;
     }
     assert_int_equal(crumb_crc32c(bytes, 32), 0x46dd794e);
+}
+
+/* Long data goes another way than short data: the remainder of a polynomial division, bit by bit. */
+static void test_crc32c_long(void **state) {
+    (void)state;
+    uint8_t bytes[5000];
+    uint32_t crc = 0xffffffffu;
+    for (uint32_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(i * 2654435761u >> 24);
+    }
+    for (size_t size = 0; size < sizeof(bytes); size++) {
+        assert_int_equal(crumb_crc32c(bytes, size), ~crc);
+        for (int bit = 0; bit < 8; bit++) {
+            uint32_t odd = (crc ^ bytes[size] >> bit) & 1;
+            crc = crc >> 1 ^ (odd ? 0x82f63b78u : 0);
+        }
+    }
 }
 
 /* ---- The parser. */
@@ -314,6 +333,7 @@ static void test_allocations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc),
+        cmocka_unit_test(test_crc32c_long),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_allocations),
