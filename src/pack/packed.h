@@ -16,32 +16,41 @@
  *   quantize     y.index = rint(clamp(v * inverse, lo, hi)) - lo        ROUND: rint to even; NaN gives lo
  *                y.index = number of thresholds T with v >= T           THRESHOLDS, ascending, levels - 1 of them; NaN gives 0
  *   dequantize   y = scale * (float)code
- *   conv2d       acc = sum over the window, padding left out, of code(x) * code(w), exactly (int32; lowering refuses what could
- *                overflow), or for a REAL x the float sum acc = fmaf(v, w, acc) from 0 in the order kh, kw, channel, w a float or a
- *                code; but with codes of at most 4 levels the channels of a tap (of its group) are summed two at a time, of 2 levels
- *                four at a time: t = fmaf(v, w, t) from 0 over the two or four (fewer at the end), then acc = acc + t, so that t can
- *                come from a table;
- *                y = fmaf((float)acc, multiplier[o], bias[o])           batch norm, scales and biases are folded into the two
- * vectors A linear layer is a convolution whose kernel is its whole input. affine       y = fmaf(v, multiplier[c], bias[c])
- *   add, mul     y = a + b, y = a * b                                   REAL
- *   relu         y = v > 0 ? v : 0                                      NaN gives 0
+ *   conv2d       acc = sum over the window, padding left out, of code(x) * code(w), exactly (int32; none may overflow), or for
+ *                a REAL x the float sum acc = fmaf(v, w, acc) from 0 in the order kh, kw, channel, w a float or a code; but
+ * with codes of at most 4 levels the channels of a tap (of its group) are summed two at a time, of 2 levels four at a time: t =
+ * fmaf(v, w, t) from 0 over the two or four (fewer at the end), then acc = acc + t, so that t can come from a table; y =
+ * fmaf((float)acc, multiplier[o], bias[o])    batch norm, scales and biases are folded into the two. A linear layer is a
+ * convolution whose kernel is its whole input. affine       y = fmaf(v, multiplier[c], bias[c]) add, mul     y = a + b, y = a *
+ * b                                   REAL relu         y = v > 0 ? v : 0                                      NaN gives 0
  *   prelu        y = v > 0 ? v : slope[c] * v
  *   clip         y = v < lo ? lo : v > hi ? hi : v
- *   max_pool     largest of the window's elements inside the image; REAL or CODES (indices are ordered as values are)
- *   average_pool y = (sum in the order kh, kw of elements inside the image, from 0) * (1 / divisor); divisor: kernel * kernel,
- * or with count_inside the elements inside global_average_pool   the same over all pixels, row by row concat       along
- * channels, REAL; the inputs in order pad          channels: `before` and `after` channels of 0, REAL subsample    y[h, w] =
- * x[h * stride, w * stride]; REAL or CODES flatten      [H, W, C] -> [1, 1, C * H * W], channel first (PyTorch's order); REAL
- * or CODES
+ *   max_pool     y = the window's first element inside the image, then v > y ? v : y for the others, in the order kh, kw;
+ *                REAL or CODES (indices are ordered as values are)
+ *   average_pool y = (sum in the order kh, kw of elements inside the image, from 0) * (1 / divisor);
+ *                divisor: kernel * kernel, or with count_inside the elements inside
+ *   global_average_pool   the same over all pixels, row by row
+ *   concat       along channels, the inputs in order                    REAL
+ *   pad          channels: `before` and `after` channels of 0           REAL
+ *   subsample    y[h, w] = x[h * stride, w * stride]                    REAL or CODES
+ *   flatten      [H, W, C] -> [1, 1, C * H * W], channel first (PyTorch's order)   REAL or CODES
  *
- * Weights of a conv2d are [O, KH, KW, C / groups]: float, or indices at their true width (see crumb_packed_encoding). */
+ * Node i makes value i + 1. Weights of a conv2d are [O, KH, KW, C / groups]: float, or indices at their true width (see
+ * crumb_packed_encoding). */
 #ifndef CRUMB_PACKED_H
 #define CRUMB_PACKED_H
 
 #include "base/ctx.h"
 #include "crumb/run.h"
 
-enum { CRUMB_PACKED_INPUTS_MAX = 8 };
+enum {
+    CRUMB_PACKED_INPUTS_MAX = 8,
+    CRUMB_PACKED_LEVELS_MAX = 512,       /* of weights: 9 bits */
+    CRUMB_PACKED_ACTIVATION_MAX = 256,   /* levels of activations: 8 bits */
+    CRUMB_PACKED_PIXEL_MAX = 4,          /* channels of the image */
+    CRUMB_PACKED_ELEMENTS_MAX = 1 << 28, /* of a value */
+    CRUMB_PACKED_WINDOW_MAX = 1 << 16    /* kernel, stride, dilation; padding is less than the kernel's extent and than 256 */
+};
 
 typedef enum crumb_packed_op {
     CRUMB_PACKED_QUANTIZE,
@@ -120,20 +129,26 @@ struct crumb_packed {
     const char *model; /* "resnet20" */
     int32_t classes;
     const char **class_name; /* classes of them, or NULL */
-    const uint8_t *file;     /* the mapped or given bytes; owned by whoever opened */
+    const uint8_t *file;     /* what tensors and texts point into */
     size_t file_bytes;
-    void *mapping; /* reader's own */
+    bool mapped, owned; /* what close does with `file`: unmap, free, or (neither) nothing */
 };
 
 /* ---- The file (docs/FORMAT.md describes it byte by byte). read.c, write.c */
 
 /* crumb_packed_open and crumb_packed_parse (run.h) check everything before use: the checksum, every length, index, range and
  * shape, topological order, that no conv2d can overflow. */
-/* Writes a network whose tensors point to memory of the caller's; whole or not at all. */
+/* The bytes of its file, for a network whose tensors may point to memory of the caller's. crumb_free them. */
+crumb_status crumb_packed_bytes(const crumb_packed *packed, uint8_t **bytes, size_t *size);
+/* The same into a file; whole or not at all. */
 crumb_status crumb_packed_write(const crumb_packed *packed, const char *path);
+/* True for the first bytes of a packed file. */
+bool crumb_packed_probe(const void *head, size_t size);
 
 /* ---- Codes <-> bytes. encode.c */
 
+/* Bits of an index: the smallest number that holds levels - 1, at least 1; 0 for levels 0. */
+int32_t crumb_packed_bits(int32_t levels);
 uint64_t crumb_packed_row_bytes(const crumb_packed_tensor *tensor);
 /* index[columns] of one row; TRITS and BITS. */
 void crumb_packed_unpack_row(const crumb_packed_tensor *tensor, int32_t row, uint16_t *index);
@@ -141,8 +156,17 @@ void crumb_packed_pack_row(const crumb_packed_tensor *tensor, int32_t row, const
 static inline int32_t crumb_packed_code(const crumb_packed_codes *codes, int32_t index) {
     return codes->multiply * index + codes->offset;
 }
+/* The largest magnitude of a code. */
+static inline int32_t crumb_packed_reach(const crumb_packed_codes *codes) {
+    int32_t low = crumb_packed_code(codes, 0), high = crumb_packed_code(codes, codes->levels - 1);
+    return -low > high ? -low : high;
+}
 /* Vector of a float tensor (multiplier, bias, thresholds), NULL for index -1. */
 const float *crumb_packed_floats(const crumb_packed *packed, int32_t tensor);
+
+static inline int64_t crumb_packed_elements(const crumb_packed_value *value) {
+    return (int64_t)value->height * value->width * value->channels;
+}
 
 /* The op's name as `crumb info` shows it. */
 const char *crumb_packed_op_name(crumb_packed_op op);
