@@ -16,13 +16,16 @@
  *   quantize     y.index = rint(clamp(v * inverse, lo, hi)) - lo        ROUND: rint to even; NaN gives lo
  *                y.index = number of thresholds T with v >= T           THRESHOLDS, ascending, levels - 1 of them; NaN gives 0
  *   dequantize   y = scale * (float)code
- *   conv2d       acc = sum over the window, padding left out, of code(x) * code(w), exactly (int32; none may overflow), or for
- *                a REAL x the float sum acc = fmaf(v, w, acc) from 0 in the order kh, kw, channel, w a float or a code; but
- * with codes of at most 4 levels the channels of a tap (of its group) are summed two at a time, of 2 levels four at a time: t =
- * fmaf(v, w, t) from 0 over the two or four (fewer at the end), then acc = acc + t, so that t can come from a table; y =
- * fmaf((float)acc, multiplier[o], bias[o])    batch norm, scales and biases are folded into the two. A linear layer is a
- * convolution whose kernel is its whole input. affine       y = fmaf(v, multiplier[c], bias[c]) add, mul     y = a + b, y = a *
- * b                                   REAL relu         y = v > 0 ? v : 0                                      NaN gives 0
+ *   conv2d       acc = sum over the window, padding left out, of code(x) * code(w), exactly (int32; none may overflow),
+ *                or for a REAL x the float sum acc = fmaf(v, w, acc) from 0 in the order kh, kw, channel, w a float or a code;
+ *                but with codes of at most 4 levels the channels of a tap (of its group) are summed two at a time, of 2
+ *                levels four at a time: t = fmaf(v, w, t) from 0 over the two or four (fewer at the end), then acc = acc + t,
+ *                so that t can come from a table;
+ *                y = fmaf((float)acc, multiplier[o], bias[o])    batch norm, scales and biases are folded into the two.
+ *                A linear layer is a convolution whose kernel is its whole input.
+ *   affine       y = fmaf(v, multiplier[c], bias[c])
+ *   add, mul     y = a + b, y = a * b                                   REAL
+ *   relu         y = v > 0 ? v : 0                                      NaN gives 0
  *   prelu        y = v > 0 ? v : slope[c] * v
  *   clip         y = v < lo ? lo : v > hi ? hi : v
  *   max_pool     y = the window's first element inside the image, then v > y ? v : y for the others, in the order kh, kw;
