@@ -1,5 +1,19 @@
-/* The integer codes of a quantized weight, as its quantizer tells them. */
+/* A quantized weight outside of any plan: its site, its values, its integer codes. */
 #include "graph/graph.h"
+
+crumb_quant *crumb_node_weight_site(const crumb_graph *graph, int node) {
+    crumb_quant *site = crumb_node_site(graph, node);
+    return site != NULL && site->weight ? site : NULL;
+}
+
+void crumb_graph_fake(const crumb_graph *graph, int node, float *y) {
+    crumb_quant_call call = crumb_node_call(graph, node);
+    call.y = y;
+    if (call.site->quantizer->observe != NULL) {
+        call.site->quantizer->observe(&call);
+    }
+    call.site->quantizer->fake(&call);
+}
 
 crumb_status crumb_graph_encode(const crumb_graph *graph, int node, crumb_codes *codes) {
     const crumb_quant *site = crumb_node_site(graph, node);

@@ -100,6 +100,10 @@ int crumb_graph_layer(const crumb_graph *graph, int nth);
 crumb_status crumb_graph_quantize(const crumb_graph *from, const crumb_quant_policy *policy, crumb_graph **graph);
 /* Site of a quantize node, NULL for other nodes. */
 crumb_quant *crumb_node_site(const crumb_graph *graph, int node);
+/* The site of a quantize node that quantizes a weight, NULL for other nodes. */
+crumb_quant *crumb_node_weight_site(const crumb_graph *graph, int node);
+/* Q(w) of the weight that a quantize node reads into y, the site's state brought up to date as by a forward pass; no mask. */
+void crumb_graph_fake(const crumb_graph *graph, int node, float *y);
 /* Codes of the weight that a quantize node quantizes, from its state as it stands; crumb_codes_free them. */
 crumb_status crumb_graph_encode(const crumb_graph *graph, int node, crumb_codes *codes);
 void crumb_codes_free(crumb_ctx *ctx, crumb_codes *codes);
