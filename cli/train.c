@@ -164,6 +164,19 @@ static int show_plan(const cli *self, const crumb_recipe *recipe) {
     return code;
 }
 
+/* What is about to be trained, a phase a line, on stderr. */
+static crumb_status tell_timeline(const cli *self, const crumb_recipe *recipe) {
+    char *timeline = NULL;
+    crumb_status status = crumb_recipe_timeline(recipe, &timeline);
+    for (const char *line = timeline; status == CRUMB_OK && *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        cli_note(self, "  %.*s", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    crumb_text_free(self->ctx, timeline);
+    return status;
+}
+
 static int train(cli *self, const train_options *options, const crumb_recipe *recipe) {
     char preset[600];
     const char *out = options->out;
@@ -176,6 +189,9 @@ static int train(cli *self, const train_options *options, const crumb_recipe *re
         return code;
     }
     cli_note(self, "%s -> %s", self->argument[0], out);
+    if (tell_timeline(self, recipe) != CRUMB_OK) {
+        return cli_fail_message(self);
+    }
     train_progress progress = {.figures = json_object()};
     cli_progress_begin(&progress.bar, self);
     cli_catch_signals();

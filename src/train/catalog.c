@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NONE = -1, DETAIL_MAX = 1024, NAMES_MAX = 128 };
+enum { NONE = -1, DETAIL_MAX = 2048, NAMES_MAX = 128 };
 
 /* Each list has its own element type: one accessor a list. */
 #define ROWS(kind, list)                                                                                                       \
@@ -94,6 +94,9 @@ static void describe_strategy(lines *to, const void *row) {
                    (strategy->before_forward != NULL) << 2 | (strategy->add_gradient != NULL) << 3 |
                    (strategy->after_step != NULL) << 4 | (strategy->end_phase != NULL) << 5;
     add_flags(to, "hooks", set, hooks);
+    if (strategy->about != NULL) {
+        add(to, "about: %s\n", strategy->about);
+    }
     add(to, "source: %s\n", strategy->source);
 }
 

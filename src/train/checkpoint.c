@@ -24,7 +24,7 @@ enum { NAME_ROOM = 256, PATH_ROOM = 4096 };
 
 /* ---- Counters and numbers: listed once, for saving and loading. */
 
-enum { WHOLES = 15, REALS = 15 };
+enum { WHOLES = 15, REALS = 16 };
 
 typedef struct ledger {
     int64_t phase, position; /* copies: other types in the trainer, or not in it */
@@ -40,7 +40,8 @@ static void open_ledger(ledger *l, crumb_trainer *t) {
                               &t->images,     &r->best_epoch, &r->epochs,         &t->total_epochs, &t->extra_images};
     double *real[REALS] = {&l->elapsed,      &t->epoch_loss,   &t->epoch_extra, &t->rate,     &t->train_seconds,
                            &t->step_seconds, &t->eval_seconds, &r->val_top1,    &r->val_top5, &r->val_loss,
-                           &r->best_top1,    &r->direct_top1,  &r->float_top1,  &r->seconds,  &r->images_per_second};
+                           &r->best_top1,    &r->direct_top1,  &r->float_top1,  &r->seconds,  &r->images_per_second,
+                           &t->quantized};
     memcpy(l->whole, whole, sizeof(whole));
     memcpy(l->real, real, sizeof(real));
 }
@@ -284,6 +285,9 @@ static const char *const products[] = {"checkpoint.safetensors", "last.safetenso
 
 /* "last.safetensors" itself, or what a killed process left of writing it: "last.safetensors.4711.tmp". */
 static bool is_product(const char *name) {
+    if (strncmp(name, "capture-", 8) == 0 && strstr(name, ".safetensors") != NULL) {
+        return true;
+    }
     for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
         size_t length = strlen(products[i]), whole = strlen(name);
         if (strncmp(name, products[i], length) == 0 &&

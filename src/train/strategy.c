@@ -84,10 +84,20 @@ float *crumb_strategy_tensor(crumb_ctx *ctx, crumb_strategy_run *run, const char
     return tensor->data;
 }
 
+void *crumb_strategy_scratch(crumb_ctx *ctx, crumb_strategy_run *run, size_t size) {
+    if (size > run->scratch_size || run->scratch == NULL) {
+        crumb_free(ctx, run->scratch);
+        run->scratch = crumb_alloc(ctx, size + 1, 1);
+        run->scratch_size = run->scratch != NULL ? size : 0;
+    }
+    return run->scratch;
+}
+
 void crumb_strategy_close(crumb_ctx *ctx, crumb_strategy_run *run) {
     for (int i = 0; i < run->tensors; i++) {
         crumb_free(ctx, run->tensor[i].data);
     }
     crumb_free(ctx, run->tensor);
+    crumb_free(ctx, run->scratch);
     crumb_free(ctx, run->state);
 }

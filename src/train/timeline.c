@@ -1,13 +1,18 @@
-/* The timeline of a recipe: one phase, rewritten by each strategy in turn, then checked. */
+/* The timeline of a recipe: one phase, rewritten by each strategy in turn, then checked; what strategies rewrite it with; its
+ * text. */
+#include "base/param.h"
 #include "base/text.h"
 #include "train/recipe.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+static const char preset_name[] = "train";
+
 static void first_phase(const crumb_recipe *recipe, crumb_phase *phase) {
-    snprintf(phase->name, sizeof(phase->name), "train");
+    memcpy(phase->name, preset_name, sizeof(preset_name));
     phase->quant = recipe->quant;
     phase->optimizer = recipe->optimizer;
     phase->schedule = recipe->schedule;
@@ -63,6 +68,7 @@ crumb_status crumb_recipe_phases(const crumb_recipe *recipe, crumb_timeline *tim
     memset(timeline, 0, sizeof(*timeline));
     first_phase(recipe, &timeline->phase[0]);
     timeline->phases = 1;
+    timeline->trained = recipe->model.init[0] != '\0';
     for (int i = 0; i < recipe->strategies; i++) {
         CRUMB_TRY(rewrite(recipe, i, timeline));
     }
@@ -70,6 +76,55 @@ crumb_status crumb_recipe_phases(const crumb_recipe *recipe, crumb_timeline *tim
         CRUMB_TRY(check_phase(recipe->ctx, &timeline->phase[i]));
     }
     return CRUMB_OK;
+}
+
+/* ---- For strategies. */
+
+bool crumb_phase_has_weights(const crumb_phase *phase) {
+    bool any = phase->quant.weights.quantizer != NULL;
+    for (int i = 0; i < phase->quant.rules; i++) {
+        any |= phase->quant.rule[i].set_weights && phase->quant.rule[i].weights.quantizer != NULL;
+    }
+    return any;
+}
+
+crumb_status crumb_timeline_repeat(crumb_ctx *ctx, crumb_timeline *timeline, int at, int count) {
+    crumb_phase *phase = &timeline->phase[at];
+    if (timeline->phases + count - 1 > CRUMB_PHASES_MAX) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%d phases, at most %d", timeline->phases + count - 1, CRUMB_PHASES_MAX);
+    }
+    memmove(phase + count, phase + 1, (size_t)(timeline->phases - at - 1) * sizeof(*phase));
+    for (int i = 1; i < count; i++) {
+        phase[i] = *phase;
+        phase[i].keep_optimizer = phase[i].reestimate = false;
+    }
+    timeline->phases += count - 1;
+    return CRUMB_OK;
+}
+
+void crumb_phase_name(crumb_phase *phase, const char *format, ...) {
+    char name[sizeof(phase->name)];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(name, sizeof(name), format, arguments);
+    va_end(arguments);
+    size_t room = sizeof(name) - strlen(name) - 1; /* where both are too long, the older name gives way */
+    size_t kept = strcmp(phase->name, preset_name) != 0 ? strlen(phase->name) : 0;
+    kept = kept < room ? kept : room > 0 ? room - 1 : 0;
+    if (kept > 0) {
+        phase->name[kept++] = '/';
+    }
+    memcpy(phase->name + kept, name, strlen(name) + 1);
+}
+
+void crumb_phase_note(crumb_phase *phase, const char *format, ...) {
+    size_t used = strlen(phase->note);
+    va_list arguments;
+    used += (size_t)snprintf(phase->note + used, sizeof(phase->note) - used, ", ");
+    used = used < sizeof(phase->note) ? used : sizeof(phase->note) - 1;
+    va_start(arguments, format);
+    vsnprintf(phase->note + used, sizeof(phase->note) - used, format, arguments);
+    va_end(arguments);
 }
 
 /* ---- As text. */
@@ -93,6 +148,24 @@ static void print_edges(crumb_text *text, const crumb_quant_policy *quant) {
     }
 }
 
+/* The schedule and what of it is not as preset: "cyclic (cycle 4, low 0.1)". */
+static void print_schedule(crumb_text *text, const crumb_schedule_choice *choice) {
+    const char *before = " (";
+    crumb_text_print(text, ", %s", choice->schedule->name);
+    for (const crumb_param *param = choice->schedule->params; param != NULL && param->name != NULL; param++) {
+        unsigned char presets[CRUMB_TRAIN_PARAMS_MAX] __attribute__((aligned(16))) = {0};
+        char value[CRUMB_LIST_MAX * 32], preset[CRUMB_LIST_MAX * 32];
+        crumb_params_preset(choice->schedule->params, presets);
+        crumb_param_print(param, choice->params, value, sizeof(value));
+        crumb_param_print(param, presets, preset, sizeof(preset));
+        if (strcmp(value, preset) != 0) {
+            crumb_text_print(text, "%s%s %s", before, param->name, value);
+            before = ", ";
+        }
+    }
+    crumb_text_print(text, "%s", before[0] == ',' ? ")" : "");
+}
+
 static void print_phase(crumb_text *text, int index, const crumb_phase *phase) {
     const crumb_quant_policy *quant = &phase->quant;
     double lr; /* every optimizer's params start with it */
@@ -104,8 +177,21 @@ static void print_phase(crumb_text *text, int index, const crumb_phase *phase) {
         crumb_text_print(text, ", float");
     }
     print_edges(text, quant);
-    crumb_text_print(text, ", %s lr %g, %s%s%s\n", phase->optimizer.optimizer->name, lr, phase->schedule.schedule->name,
-                     phase->keep_optimizer ? ", optimizer goes on" : "", phase->reestimate ? ", batch norm anew" : "");
+    crumb_text_print(text, ", %s lr %g", phase->optimizer.optimizer->name, lr);
+    print_schedule(text, &phase->schedule);
+    crumb_text_print(text, "%s%s%s\n", phase->keep_optimizer ? ", optimizer goes on" : "",
+                     phase->reestimate ? ", batch norm anew" : "", phase->note);
+}
+
+/* Several phases: how much they are together. */
+static void print_total(crumb_text *text, const crumb_timeline *timeline) {
+    int64_t epochs = 0;
+    for (int i = 0; i < timeline->phases; i++) {
+        epochs += timeline->phase[i].epochs;
+    }
+    if (timeline->phases > 1) {
+        crumb_text_print(text, "together %" PRId64 " epochs\n", epochs);
+    }
 }
 
 crumb_status crumb_recipe_timeline(const crumb_recipe *recipe, char **out) {
@@ -119,6 +205,7 @@ crumb_status crumb_recipe_timeline(const crumb_recipe *recipe, char **out) {
         for (int i = 0; i < timeline->phases; i++) {
             print_phase(&text, i, &timeline->phase[i]);
         }
+        print_total(&text, timeline);
         status = crumb_text_take(&text, out);
     }
     crumb_free(recipe->ctx, timeline);

@@ -86,6 +86,25 @@ static void count_batch(crumb_trainer *trainer, const float *labels, double loss
     trainer->images += batch;
 }
 
+/* The share of the quantized layers' weights that no mask excepts; NaN if none is quantized. */
+static double quantized_share(const crumb_graph *network) {
+    double all = 0, quantized = 0;
+    for (int i = 0; i < network->nodes; i++) {
+        const crumb_quant *site = crumb_node_site(network, i);
+        if (site == NULL || !site->weight) {
+            continue;
+        }
+        int64_t count = crumb_shape_count(network->value[network->node[i].input[0]].shape), set = 0;
+        int64_t flags = site->mask_elements ? count : site->channels;
+        for (int64_t k = 0; site->mask != NULL && k < flags; k++) {
+            set += site->mask[k] != 0;
+        }
+        all += (double)count;
+        quantized += site->mask != NULL ? (double)count * (double)set / (double)flags : (double)count;
+    }
+    return quantized / all;
+}
+
 void crumb_trainer_rewind(crumb_trainer *trainer) {
     bool full = trainer->step == trainer->steps; /* between an epoch's last step and its end */
     crumb_feed_seek(trainer->feed, trainer->total_epoch + full, full ? 0 : trainer->step);
@@ -98,6 +117,9 @@ crumb_status crumb_trainer_step(crumb_trainer *trainer) {
     CRUMB_TRY(next_batch(trainer, &labels));
     crumb_update_project(trainer->network);
     CRUMB_TRY(crumb_strategies_before_forward(trainer));
+    if (trainer->step == trainer->steps - 1) {
+        trainer->quantized = quantized_share(trainer->network);
+    }
     crumb_exec_forward(trainer->exec, true, (uint64_t)trainer->recipe->train.seed, (uint64_t)trainer->total_step);
     double loss = *crumb_exec_value(trainer->exec, trainer->loss);
     if (!isfinite(loss)) {
@@ -172,25 +194,6 @@ static void count_bits(const crumb_graph *network, int *weight_bits, int *activa
     }
 }
 
-/* The share of the quantized layers' weights that no mask excepts; NaN if none is quantized. */
-static double quantized_share(const crumb_graph *network) {
-    double all = 0, quantized = 0;
-    for (int i = 0; i < network->nodes; i++) {
-        const crumb_quant *site = crumb_node_site(network, i);
-        if (site == NULL || !site->weight) {
-            continue;
-        }
-        int64_t count = crumb_shape_count(network->value[network->node[i].input[0]].shape), set = 0;
-        int64_t flags = site->mask_elements ? count : site->channels;
-        for (int64_t k = 0; site->mask != NULL && k < flags; k++) {
-            set += site->mask[k] != 0;
-        }
-        all += (double)count;
-        quantized += site->mask != NULL ? (double)count * (double)set / (double)flags : (double)count;
-    }
-    return quantized / all;
-}
-
 /* What the epoch that just ended, or one that did not take place (0), leaves in the log. */
 static crumb_run_line begin_line(const crumb_trainer *trainer, const char *phase, int64_t epoch, const crumb_graph *network) {
     crumb_run_line line = {
@@ -206,7 +209,7 @@ static crumb_run_line begin_line(const crumb_trainer *trainer, const char *phase
         .val_top1 = NAN,
         .val_top5 = NAN,
         .val_loss = NAN,
-        .quantized = quantized_share(network),
+        .quantized = epoch > 0 ? trainer->quantized : quantized_share(network),
     };
     count_bits(network, &line.weight_bits, &line.activation_bits);
     for (int64_t step = 0; trainer->epoch > 0 && step < trainer->steps; step++) {
@@ -236,7 +239,7 @@ static crumb_status log_line(crumb_trainer *trainer, crumb_run_line line, const 
     return CRUMB_OK;
 }
 
-static crumb_status save_network(crumb_trainer *trainer, const char *name) {
+crumb_status crumb_trainer_save(crumb_trainer *trainer, const char *name) {
     if (trainer->log == NULL) {
         return CRUMB_OK;
     }
@@ -275,7 +278,7 @@ static crumb_status evaluate_epoch(crumb_trainer *trainer, crumb_evaluation *eva
     if (isnan(result->best_top1) || evaluation->top1 > result->best_top1) {
         result->best_top1 = evaluation->top1;
         result->best_epoch = trainer->total_epoch;
-        return save_network(trainer, "best.safetensors");
+        return crumb_trainer_save(trainer, "best.safetensors");
     }
     return CRUMB_OK;
 }
@@ -320,7 +323,7 @@ static crumb_status finish_epoch(crumb_trainer *trainer) {
         return CRUMB_OK;
     }
     CRUMB_TRY(crumb_run_log_weights(trainer->log, trainer->total_step, trainer->network));
-    CRUMB_TRY(save_network(trainer, "last.safetensors"));
+    CRUMB_TRY(crumb_trainer_save(trainer, "last.safetensors"));
     return crumb_checkpoint_save(trainer);
 }
 

@@ -40,6 +40,7 @@ struct crumb_trainer {
 
     double epoch_loss, epoch_extra; /* sums over the epoch's samples */
     int64_t epoch_right, epoch_seen;
+    double quantized;     /* share of the quantized layers' weights that an epoch's last step quantized */
 
     /* The run around it; of no use to strategies. */
     const crumb_train_options *options;
@@ -60,6 +61,10 @@ crumb_status crumb_trainer_evaluate(crumb_trainer *trainer, crumb_evaluation *ev
 /* Accuracy with statistics re-estimated over `images` images, after which every state is put back: the training that goes on does
  * not notice. (The training plan then holds another batch's values.) */
 crumb_status crumb_trainer_measure(crumb_trainer *trainer, int64_t images, crumb_evaluation *evaluation);
+
+/* Writes the network as it stands into the run folder, if there is one: "capture-1.safetensors". A new run removes files of an
+ * earlier one that are called capture-*.safetensors. */
+crumb_status crumb_trainer_save(crumb_trainer *trainer, const char *name);
 
 /* A number that belongs into the run's log and result under a name, printed: "sqwa.levels.conv1", 15. A name starts with the
  * strategy's; a second value replaces the first in the result. */
