@@ -3,10 +3,10 @@
 
 expect 0 info --json
 json version models quantizers strategies optimizers schedules loaders augments ops formats
-kinds=$("$JSON_CHECK" models quantizers optimizers schedules loaders augments ops formats <"$work/stdout" | tr -d '[]"' | tr ',\n' '  ')
+kinds=$("$JSON_CHECK" models quantizers strategies optimizers schedules loaders augments ops formats <"$work/stdout" | tr -d '[]"' | tr ',\n' '  ')
 [[ $(wc -w <<<"$kinds") -gt 40 ]] || wrong "only $(wc -w <<<"$kinds") things exist"
 
-for kind in models quantizers optimizers schedules loaders augments ops formats; do
+for kind in models quantizers strategies optimizers schedules loaders augments ops formats; do
     expect 0 info $kind
     [[ -s $work/stdout ]] || wrong "info $kind is empty"
     expect 0 info $kind --json

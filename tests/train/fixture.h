@@ -89,6 +89,37 @@ static inline bool fixture_same_file(const char *a, const char *b) {
     return same;
 }
 
+/* ---- Comparing runs. */
+
+/* Lines of a JSON file without the members that tell time. */
+static inline char *fixture_timeless(const char *path) {
+    char command[700];
+    char *text = calloc(1, 1 << 16);
+    snprintf(command, sizeof(command), "sed -E 's/\"(seconds|images_per_second)\": *[-+.eE0-9nul]+//g' '%s' 2>/dev/null", path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    text[fread(text, 1, (1 << 16) - 1, pipe)] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+    assert_true(strlen(text) > 0);
+    return text;
+}
+
+static inline void fixture_assert_same_run(const char *folder, const char *reference) {
+    static const char *const files[] = {"last.safetensors", "best.safetensors", "histograms.jsonl"};
+    static const char *const texts[] = {"result.json", "log.jsonl"};
+    for (int i = 0; i < 3; i++) {
+        if (!fixture_same_file(fixture_path(folder, files[i]), fixture_path(reference, files[i]))) {
+            fail_msg("%s/%s differs from %s", folder, files[i], reference);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        char *a = fixture_timeless(fixture_path(folder, texts[i])), *b = fixture_timeless(fixture_path(reference, texts[i]));
+        assert_string_equal(a, b);
+        free(a);
+        free(b);
+    }
+}
+
 /* ---- Recipes. */
 
 #define FIXTURE_MLP "{name: mlp, hidden: [12]}"
