@@ -38,7 +38,7 @@ typedef struct crumb_file_node {
     float inverse, lo, hi;
     int32_t weight, multiplier, bias, extra;
 } crumb_file_node;
-enum { CRUMB_FILE_COUNT_INSIDE = 1, CRUMB_FILE_THRESHOLDS = 2 };
+enum { CRUMB_FILE_COUNT_INSIDE = 1, CRUMB_FILE_THRESHOLDS = 2, CRUMB_FILE_CEIL_MODE = 4 };
 
 typedef struct crumb_file_tensor {
     int32_t encoding, rows, columns, levels, multiply, offset;

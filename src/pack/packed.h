@@ -113,6 +113,7 @@ typedef struct crumb_packed_node {
     int32_t kernel_height, kernel_width, stride, padding, dilation, groups;
     int32_t before, after; /* pad */
     bool count_inside;     /* average_pool */
+    bool ceil_mode;        /* pools: a last window that begins inside the image and reaches out of it counts too */
     bool thresholds_form;  /* quantize */
     float inverse, lo, hi; /* quantize (ROUND), clip */
     /* Indices into tensors, -1: none. weight: conv2d. multiplier, bias: conv2d and affine. extra: slopes of prelu, thresholds

@@ -269,7 +269,7 @@ static crumb_status check_value(const reader *r, uint64_t at, const crumb_file_v
 static crumb_status node_of(const reader *r, uint64_t at, crumb_packed_node *node) {
     crumb_file_node n;
     memcpy(&n, r->data + at, sizeof(n));
-    if ((n.flags & ~(uint32_t)(CRUMB_FILE_COUNT_INSIDE | CRUMB_FILE_THRESHOLDS)) != 0) {
+    if ((n.flags & ~(uint32_t)(CRUMB_FILE_COUNT_INSIDE | CRUMB_FILE_THRESHOLDS | CRUMB_FILE_CEIL_MODE)) != 0) {
         return bad(r, at + offsetof(crumb_file_node, flags), "flags %08" PRIx32, n.flags);
     }
     *node = (crumb_packed_node){
@@ -285,6 +285,7 @@ static crumb_status node_of(const reader *r, uint64_t at, crumb_packed_node *nod
         .before = n.before,
         .after = n.after,
         .count_inside = (n.flags & CRUMB_FILE_COUNT_INSIDE) != 0,
+        .ceil_mode = (n.flags & CRUMB_FILE_CEIL_MODE) != 0,
         .thresholds_form = (n.flags & CRUMB_FILE_THRESHOLDS) != 0,
         .inverse = n.inverse,
         .lo = n.lo,

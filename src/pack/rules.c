@@ -17,7 +17,8 @@ enum {
     LIMITS = 1 << 8, /* lo, hi */
     WEIGHT = 1 << 9,
     SCALES = 1 << 10, /* multiplier, bias */
-    EXTRA = 1 << 11
+    EXTRA = 1 << 11,
+    CEIL = 1 << 12 /* ceil_mode */
 };
 
 enum { PADDING_MAX = 255, OFFSET_MAX = 1024 };
@@ -281,6 +282,13 @@ static crumb_status infer_clip(const rule_call *call, crumb_packed_value *out) {
 
 /* ---- Pixels and channels. */
 
+/* Of a pool along a side of `size`. With ceil_mode the last one must still begin in front of the image's end. */
+static int64_t windows(int64_t size, const crumb_packed_node *node) {
+    int64_t count =
+        positions(size + (node->ceil_mode ? node->stride - 1 : 0), node->kernel_height, node->padding, node->stride);
+    return count > 0 && (count - 1) * node->stride >= size + node->padding ? count - 1 : count;
+}
+
 static crumb_status infer_pool(const rule_call *call, crumb_packed_value *out) {
     const crumb_packed_node *node = call->node;
     const crumb_packed_value *x = call->x[0];
@@ -290,8 +298,7 @@ static crumb_status infer_pool(const rule_call *call, crumb_packed_value *out) {
         return bad(call, "kernel %d x %d is not square", (int)node->kernel_height, (int)node->kernel_width);
     }
     out->codes = x->codes;
-    return make(call, out, positions(x->height, node->kernel_height, node->padding, node->stride),
-                positions(x->width, node->kernel_width, node->padding, node->stride), x->channels);
+    return make(call, out, windows(x->height, node), windows(x->width, node), x->channels);
 }
 
 static crumb_status infer_average_pool(const rule_call *call, crumb_packed_value *out) {
@@ -352,8 +359,8 @@ static const rule rules[CRUMB_PACKED_OPS] = {
     [CRUMB_PACKED_RELU] = {"relu", 1, 1, 0, infer_same, 1},
     [CRUMB_PACKED_PRELU] = {"prelu", 1, 1, EXTRA, infer_prelu, 1},
     [CRUMB_PACKED_CLIP] = {"clip", 1, 1, LIMITS, infer_clip, 1},
-    [CRUMB_PACKED_MAX_POOL] = {"max_pool", 1, 1, KERNEL | STRIDE | PADDING, infer_pool, 0},
-    [CRUMB_PACKED_AVERAGE_POOL] = {"average_pool", 1, 1, KERNEL | STRIDE | PADDING | INSIDE, infer_average_pool, 0},
+    [CRUMB_PACKED_MAX_POOL] = {"max_pool", 1, 1, KERNEL | STRIDE | PADDING | CEIL, infer_pool, 0},
+    [CRUMB_PACKED_AVERAGE_POOL] = {"average_pool", 1, 1, KERNEL | STRIDE | PADDING | CEIL | INSIDE, infer_average_pool, 0},
     [CRUMB_PACKED_GLOBAL_AVERAGE_POOL] = {"global_average_pool", 1, 1, 0, infer_global_average_pool, 0},
     [CRUMB_PACKED_CONCAT] = {"concat", 1, CRUMB_PACKED_INPUTS_MAX, 0, infer_concat, 0},
     [CRUMB_PACKED_PAD] = {"pad", 1, 1, AROUND, infer_pad, 0},
@@ -373,6 +380,7 @@ static bool unused_members_are_clear(const crumb_packed_node *node, unsigned mem
         {GROUPS, node->groups == 0},
         {AROUND, node->before == 0 && node->after == 0},
         {INSIDE, !node->count_inside},
+        {CEIL, !node->ceil_mode},
         {FORM, !node->thresholds_form && node->inverse == 0.0f},
         {LIMITS, node->lo == 0.0f && node->hi == 0.0f},
         {WEIGHT, node->weight == -1},

@@ -80,7 +80,8 @@ static crumb_file_node node_record(const crumb_packed_node *n, uint32_t name) {
         .groups = n->groups,
         .before = n->before,
         .after = n->after,
-        .flags = (n->count_inside ? CRUMB_FILE_COUNT_INSIDE : 0u) | (n->thresholds_form ? CRUMB_FILE_THRESHOLDS : 0u),
+        .flags = (n->count_inside ? CRUMB_FILE_COUNT_INSIDE : 0u) | (n->thresholds_form ? CRUMB_FILE_THRESHOLDS : 0u) |
+                 (n->ceil_mode ? CRUMB_FILE_CEIL_MODE : 0u),
         .inverse = n->inverse,
         .lo = n->lo,
         .hi = n->hi,

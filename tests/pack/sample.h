@@ -96,6 +96,7 @@ static inline int32_t sample_pool(sample *s, crumb_packed_op op, int32_t x, int3
     node.stride = stride;
     node.padding = padding;
     node.count_inside = op == CRUMB_PACKED_AVERAGE_POOL && padding > 0;
+    node.ceil_mode = stride > 1;
     return crumb_build_append(&s->build, &node, NULL);
 }
 

@@ -195,7 +195,18 @@ static void test_pools(void **state) {
     int32_t inside = sample_pool(&o->s, CRUMB_PACKED_AVERAGE_POOL, 0, 2, 2, 1);
     int32_t whole = sample_pool(&o->s, CRUMB_PACKED_AVERAGE_POOL, 0, 2, 1, 0);
     int32_t codes = sample_pool(&o->s, CRUMB_PACKED_MAX_POOL, sample_round(&o->s, 0, 256, -128), 3, 1, 0);
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_MAX_POOL, "ceil", 0);
+    node.kernel_height = node.kernel_width = node.stride = 2;
+    node.ceil_mode = true;
+    int32_t reaching = crumb_build_append(&o->s.build, &node, NULL);
+    node.op = CRUMB_PACKED_AVERAGE_POOL;
+    int32_t reaching_mean = crumb_build_append(&o->s.build, &node, NULL);
+    node.kernel_height = node.kernel_width = 1; /* windows 0, 2; 4 would begin behind the image */
+    int32_t single = crumb_build_append(&o->s.build, &node, NULL);
     run(o, image);
+    check_real(o, reaching, (const float[]){4, 6, 8, 18}, 4);
+    check_real(o, reaching_mean, (const float[]){0.5f, 2.25f, 3.75f, 4.5f}, 4);
+    check_real(o, single, (const float[]){1, 3, 7, 18}, 4);
     check_real(o, largest, (const float[]){1, 3, 7, 18}, 4);
     check_real(o, inside, (const float[]){1, 2.5f, 5.5f, 6.75f}, 4);
     check_real(o, whole, (const float[]){0.5f, 1.5f, 3.5f, 6.75f}, 4);
