@@ -1,0 +1,6 @@
+/* The set of loops for AVX2. */
+#include "runtime/vector.h"
+
+#define VECTOR crumb_vector__avx2
+#define CHAIN crumb_chain_run__avx2
+#include "runtime/vector.tmpl"

@@ -1,0 +1,6 @@
+/* The set of loops for AVX-512. */
+#include "runtime/vector.h"
+
+#define VECTOR crumb_vector__avx512
+#define CHAIN crumb_chain_run__avx512
+#include "runtime/vector.tmpl"
