@@ -102,6 +102,17 @@ static void stage_pixels(const walk *w, uint8_t *dst, int64_t first, int32_t pix
     f->family->stage(f, dst, w->x + (size_t)at * (size_t)f->element, pixels);
 }
 
+static void stage_padding(const crumb_frame *f, uint8_t *dst, int32_t pixels) {
+    const size_t bytes = (size_t)f->pixel_bytes;
+    if (f->padding == NULL) {
+        memset(dst, f->padding_byte, (size_t)pixels * bytes);
+        return;
+    }
+    for (int32_t p = 0; p < pixels; p++) {
+        memcpy(dst + (size_t)p * bytes, f->padding, bytes);
+    }
+}
+
 static void stage_rows(walk *w, int64_t image, int32_t y0) {
     const crumb_frame *f = w->frame;
     const crumb_conv_problem *p = &f->problem;
@@ -115,11 +126,11 @@ static void stage_rows(walk *w, int64_t image, int32_t y0) {
         uint8_t *dst = w->staged + (size_t)r * f->row_bytes;
         int32_t y = first + r;
         if (y < 0 || y >= p->height) {
-            memset(dst, f->padding_byte, f->row_bytes);
+            stage_padding(f, dst, f->width);
             continue;
         }
-        memset(dst, f->padding_byte, border);
-        memset(dst + f->row_bytes - border, f->padding_byte, border);
+        stage_padding(f, dst, p->padding);
+        stage_padding(f, dst + f->row_bytes - border, p->padding);
         stage_pixels(w, dst + border, (image * p->height + y) * p->width, p->width);
     }
     if (f->b != 0) {

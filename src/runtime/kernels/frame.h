@@ -61,7 +61,8 @@ struct crumb_frame {
     size_t segment_row, segment_column; /* distance of segments: of kernel rows, of taps in a row */
     int64_t band;                       /* output rows (flat: pixels) */
     size_t staged_bytes;                /* of a band, with slack */
-    uint8_t padding_byte;               /* what staged padding is filled with */
+    uint8_t padding_byte;               /* what staged padding is filled with, */
+    const uint8_t *padding;             /* or, unless NULL, pixel_bytes of a pixel of padding */
     size_t block_bytes;                 /* panel of a full block */
     int32_t blocks;                     /* of a group */
     int32_t a, b;                       /* finish: acc * a + b * sum of the window; 1, 0: nothing to do */
@@ -70,7 +71,7 @@ struct crumb_frame {
     const crumb_frame_family *family;
 };
 
-/* Settles everything but a, b, constant, panel, block_bytes and padding_byte for a family that stages a pixel's `in` channels
+/* Settles everything but a, b, constant, panel, block_bytes and padding for a family that stages a pixel's `in` channels
  * in pixel_bytes bytes. Segments are rows of taps when dilation allows and the unit divides them or `loose` says that a unit
  * may run into the next pixel (its weights are then 0). */
 void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, const crumb_frame_family *family, int32_t unit,
