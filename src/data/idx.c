@@ -54,7 +54,7 @@ crumb_status crumb_idx_unzip(crumb_ctx *ctx, const char *name, uint8_t **data, s
     if (*size < 2 || (*data)[0] != 0x1f || (*data)[1] != 0x8b) {
         return CRUMB_OK;
     }
-    crumb_packed packed = {name, *data, *size, 0, CRUMB_INFLATE_GZIP};
+    crumb_deflated packed = {name, *data, *size, 0, CRUMB_INFLATE_GZIP};
     uint8_t header[HEADER_MAX];
     size_t got;
     crumb_idx idx;

@@ -16,7 +16,7 @@ static unsigned piece(size_t left) {
     return left < UINT_MAX ? (unsigned)left : UINT_MAX;
 }
 
-crumb_status crumb_inflate(crumb_ctx *ctx, const crumb_packed *from, uint8_t *out, size_t room, size_t *got) {
+crumb_status crumb_inflate(crumb_ctx *ctx, const crumb_deflated *from, uint8_t *out, size_t room, size_t *got) {
     z_stream stream = {.zalloc = z_alloc, .zfree = z_free, .opaque = ctx};
     if (inflateInit2(&stream, from->kind) != Z_OK) {
         return CRUMB_ERROR_MEMORY;

@@ -139,7 +139,7 @@ static crumb_status parse_matrix(reader *r, crumb_mat *array) {
 static crumb_status unpack(reader *file, const element *packed, uint8_t **block, size_t *block_size) {
     uint8_t tag[8];
     size_t got;
-    crumb_packed from = {file->name, file->data + packed->offset, packed->size, packed->offset, CRUMB_INFLATE_ZLIB};
+    crumb_deflated from = {file->name, file->data + packed->offset, packed->size, packed->offset, CRUMB_INFLATE_ZLIB};
     CRUMB_TRY(crumb_inflate(file->ctx, &from, tag, sizeof(tag), &got));
     size_t bytes = got == sizeof(tag) ? little32(tag + 4) : 0;
     if (got != sizeof(tag) || little32(tag) != MATRIX || bytes / 1032 > packed->size) { /* deflate gains at most 1032 : 1 */

@@ -8,14 +8,14 @@
 /* ---- zlib (inflate.c) */
 
 enum { CRUMB_INFLATE_ZLIB = 15, CRUMB_INFLATE_GZIP = 31, CRUMB_INFLATE_RAW = -15 };
-typedef struct crumb_packed {
+typedef struct crumb_deflated {
     const char *name;
     const uint8_t *data;
     size_t size, base; /* base: where data begins in the file, for messages */
     int kind;
-} crumb_packed;
+} crumb_deflated;
 /* Decompresses at most `room` bytes into out; *got says how many came. Stops early at the stream's end only. */
-crumb_status crumb_inflate(crumb_ctx *ctx, const crumb_packed *from, uint8_t *out, size_t room, size_t *got);
+crumb_status crumb_inflate(crumb_ctx *ctx, const crumb_deflated *from, uint8_t *out, size_t room, size_t *got);
 
 /* ---- IDX (idx.c): big-endian, unsigned bytes only */
 

@@ -82,7 +82,7 @@ static crumb_status unpack(const archive *a, const member *m, const uint8_t *pac
     if (m->method == STORED) {
         memcpy(out, packed, m->packed < m->size ? m->packed : m->size);
     } else {
-        crumb_packed from = {a->name, packed, m->packed, at, CRUMB_INFLATE_RAW};
+        crumb_deflated from = {a->name, packed, m->packed, at, CRUMB_INFLATE_RAW};
         CRUMB_TRY(crumb_inflate(a->ctx, &from, out, m->size + 1, &got));
     }
     if (got != m->size) {
