@@ -13,6 +13,7 @@
 #define CRUMB_TRAIN_H
 
 #include "crumb/base.h"
+#include "crumb/run.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -255,6 +256,19 @@ typedef struct crumb_evaluate_options {
 
 CRUMB_API crumb_status crumb_evaluate(crumb_network *network, crumb_dataset *dataset, const crumb_evaluate_options *options,
                                       crumb_evaluation *evaluation);
+
+/* ---- Packed networks (run.h) on data sets and image files. */
+
+/* Accuracy of a packed network. Images of another size than the network's, which must then be square, are scaled until their shorter
+ * side has `resize` pixels (0: the network's), and the middle is cut out. images_per_second counts the time in the session alone,
+ * seconds all; options->batch images are handed to the session at a time. */
+CRUMB_API crumb_status crumb_evaluate_session(crumb_session *session, crumb_dataset *dataset, int64_t resize,
+                                              const crumb_evaluate_options *options, crumb_evaluation *evaluation);
+/* A PNG or JPEG file as height x width x channels 8-bit pixels; channels: 1 (luma) or 3. Scaled as above, to any proportions.
+ * Release with crumb_image_free. */
+CRUMB_API crumb_status crumb_image_load(crumb_ctx *ctx, const char *path, int64_t height, int64_t width, int64_t channels,
+                                        int64_t resize, uint8_t **pixels);
+CRUMB_API void crumb_image_free(crumb_ctx *ctx, uint8_t *pixels);
 
 /* ---- Measuring. */
 

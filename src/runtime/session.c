@@ -303,6 +303,10 @@ double crumb_session_seconds(const crumb_session *session, int index) {
     return seconds / session->lanes; /* lanes run beside each other */
 }
 
+const crumb_packed *crumb_session_packed(const crumb_session *session) {
+    return session->plan->packed;
+}
+
 crumb_status crumb_plan_create_keeping(crumb_packed *packed, crumb_plan **plan) {
     return crumb_plan_make(packed, true, plan);
 }

@@ -1,8 +1,10 @@
-/* What verification sees of a run: the values between the layers. */
+/* What evaluation and verification see of a session: its network; the values between the layers. */
 #ifndef CRUMB_SESSION_H
 #define CRUMB_SESSION_H
 
 #include "pack/packed.h"
+
+const crumb_packed *crumb_session_packed(const crumb_session *session);
 
 /* A plan whose sessions keep every value until the end of a run; otherwise the same, kernels and chains included. */
 crumb_status crumb_plan_create_keeping(crumb_packed *packed, crumb_plan **plan);

@@ -1,5 +1,6 @@
 /* One counter of rounds does everything: a barrier ends when the last thread advances it, and a run begins and ends with a
- * barrier. Who waits spins on the counter SPINS times, then sleeps on a condition. */
+ * barrier. Who waits spins on the counter SPINS times - not at all where threads outnumber processors, for then the one waited
+ * for may need this one - and then sleeps on a condition. */
 #include "runtime/team.h"
 
 #include "base/cpu.h"
@@ -7,13 +8,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SPINS = 4096 }; /* some tens of microseconds: longer than a layer's imbalance, shorter than a scheduler's slice */
 
 struct crumb_team {
     crumb_ctx *ctx;
-    atomic_int threads;  /* in a barrier */
-    int started;         /* besides the caller's */
+    atomic_int threads; /* in a barrier */
+    int started;        /* besides the caller's */
+    int spins;
     atomic_uint round;   /* barriers passed */
     atomic_int arrived;  /* at the present one */
     atomic_int sleepers; /* threads that wait for `advanced`, or are about to */
@@ -30,7 +33,7 @@ struct crumb_team {
 };
 
 static void wait_for(crumb_team *team, unsigned round) {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < team->spins; i++) {
         if (atomic_load_explicit(&team->round, memory_order_acquire) != round) {
             return;
         }
@@ -91,6 +94,7 @@ crumb_status crumb_team_create(crumb_ctx *ctx, int threads, crumb_team **out) {
     }
     team->ctx = ctx;
     team->threads = threads;
+    team->spins = threads <= sysconf(_SC_NPROCESSORS_ONLN) ? SPINS : 0;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->advanced, NULL);
     int refused = 0;
