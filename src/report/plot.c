@@ -16,14 +16,21 @@ extern char **environ; /* gnuplot's own: PATH, HOME, where its fonts are */
 /* ---- Text. */
 
 void crumb_plot_text(crumb_text *script, const char *text) {
+    size_t size = strlen(text);
     crumb_text_bytes(script, "'", 1);
-    for (; *text != '\0'; text++) {
-        bool control = (unsigned char)*text < ' ' || *text == 127;
-        if (*text == '\'') {
+    while (size > 0) {
+        uint32_t point = 0;
+        size_t length = crumb_utf8_next(text, size, &point);
+        bool control = point < ' ' || (point >= 127 && point < 160) || point == 0xfffe || point == 0xffff;
+        if (length == 0 || control) {
+            crumb_text_bytes(script, length == 0 ? "?" : " ", 1);
+        } else if (point == '\'') {
             crumb_text_bytes(script, "''", 2);
         } else {
-            crumb_text_bytes(script, control ? " " : text, 1);
+            crumb_text_bytes(script, text, length);
         }
+        text += length > 0 ? length : 1;
+        size -= length > 0 ? length : 1;
     }
     crumb_text_bytes(script, "'", 1);
 }

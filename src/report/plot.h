@@ -36,7 +36,7 @@ typedef struct crumb_plot {
 
 /* The picture as text; crumb_free it. UNSUPPORTED: there is no gnuplot; FORMAT: gnuplot refused the script, with its words. */
 crumb_status crumb_plot_svg(crumb_ctx *ctx, const crumb_plot *plot, char **svg);
-/* `text` as a gnuplot string; control characters become spaces. */
+/* `text` as a gnuplot string; control characters become spaces, bytes that are not UTF-8 question marks. */
 void crumb_plot_text(crumb_text *script, const char *text);
 /* `text` with & < > " ' as XML entities; what XML cannot hold (control characters, bytes that are not UTF-8) becomes U+FFFD. */
 void crumb_xml_text(crumb_text *out, const char *text);

@@ -33,9 +33,9 @@ static void test_text(void **state) {
     (void)state;
     crumb_text text = {.ctx = ctx};
     char *got;
-    crumb_plot_text(&text, "it's `id`\n$x \"q\" \\");
+    crumb_plot_text(&text, "it's `id`\n$x \"q\" \\\xff\xc3\xa9");
     assert_ok(ctx, crumb_text_take(&text, &got));
-    assert_string_equal(got, "'it''s `id` $x \"q\" \\'");
+    assert_string_equal(got, "'it''s `id` $x \"q\" \\?\xc3\xa9'");
     crumb_free(ctx, got);
 }
 
