@@ -12,9 +12,10 @@ static void forward(crumb_op_call *call) {
     crumb_real *y = call->y.data;
 #pragma omp parallel for if (rows * channels > CRUMB_LOOP_PARALLEL)
     for (int64_t row = 0; row < rows; row++) {
-        for (int64_t c = 0; c < channels; c++) {
-            crumb_real value = x[row * channels + c];
-            y[row * channels + c] = value > 0 ? value : slope[c] * value;
+#pragma omp simd
+        for (int64_t c = 0; c < channels; c++) { /* both sides first: no branch, so it vectorises; so below */
+            crumb_real value = x[row * channels + c], below = slope[c] * value;
+            y[row * channels + c] = value > 0 ? value : below;
         }
     }
 }
@@ -22,11 +23,14 @@ static void forward(crumb_op_call *call) {
 static void backward_x(const crumb_op_call *call, int64_t rows, int64_t channels) {
     const crumb_real *x = call->x[0].data, *slope = call->x[1].data, *dy = call->dy;
     crumb_real *dx = call->dx[0];
+    const bool add = call->add[0];
 #pragma omp parallel for if (rows * channels > CRUMB_LOOP_PARALLEL)
     for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
         for (int64_t c = 0; c < channels; c++) {
             int64_t at = row * channels + c;
-            crumb_put(dx + at, x[at] > 0 ? dy[at] : slope[c] * dy[at], call->add[0]);
+            crumb_real g = dy[at], below = slope[c] * g, before = dx[at], value = x[at] > 0 ? g : below;
+            dx[at] = add ? before + value : value;
         }
     }
 }
@@ -40,9 +44,11 @@ static void backward_slope(const crumb_op_call *call, int64_t rows, int64_t chan
         int64_t width = crumb_loop_width(channels, first);
         double sum[CRUMB_LOOP_CHANNELS] = {0};
         for (int64_t row = 0; row < rows; row++) {
+#pragma omp simd
             for (int64_t j = 0; j < width; j++) {
                 int64_t at = row * channels + first + j;
-                sum[j] += x[at] > 0 ? 0 : (double)dy[at] * (double)x[at];
+                double product = (double)dy[at] * (double)x[at];
+                sum[j] += x[at] > 0 ? 0 : product;
             }
         }
         for (int64_t j = 0; j < width; j++) {
