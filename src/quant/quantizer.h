@@ -173,7 +173,7 @@ crumb_status crumb_quant_choose(crumb_ctx *ctx, const char *name, bool weight, i
 /* A network-wide choice. Rules are tried in order on the layer's name (shell pattern: * ? [...]); the last match wins; first and
  * last apply before the rules. */
 typedef enum crumb_edge { CRUMB_EDGE_SAME, CRUMB_EDGE_FLOAT, CRUMB_EDGE_8BIT } crumb_edge;
-enum { CRUMB_QUANT_RULES_MAX = 32 };
+enum { CRUMB_QUANT_RULES_MAX = 64 }; /* a rule for each layer of ResNet-56 */
 typedef struct crumb_quant_rule {
     char match[128];
     bool set_weights, set_activations;

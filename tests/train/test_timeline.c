@@ -150,7 +150,7 @@ static void test_refused(void **state) {
     static const char *const messages[] = {
         "phase 'train': lsq with 9 bits is outside 2 .. 8", "phase 'train': lsq with 0 bits is outside 2 .. 8",
         "strategy spoiler: 0 phases, at most 256",          "phase 'train' has no schedule",
-        "phase 'train' has 33 layer rules, at most 32",
+        "phase 'train' has 65 layer rules, at most 64",
     };
     for (spoil = 0; spoil < 5; spoil++) {
         assert_fails(ctx, CRUMB_ERROR_ARGUMENT, messages[spoil], crumb_recipe_timeline(recipe, &printed));
