@@ -265,6 +265,7 @@ static crumb_status restore(crumb_trainer *trainer, const crumb_safetensors *fil
         CRUMB_TRY(load_strategy(trainer, &trainer->strategy[i], file));
     }
     CRUMB_TRY(load_figures(trainer, file));
+    CRUMB_TRY(crumb_strategies_resume(trainer));
     crumb_trainer_rewind(trainer);
     return CRUMB_OK;
 }

@@ -72,7 +72,7 @@ typedef struct crumb_recipe_teacher {
 
 typedef struct crumb_strategy_choice {
     const crumb_strategy *strategy;
-    _Alignas(16) unsigned char params[CRUMB_TRAIN_PARAMS_MAX];
+    _Alignas(16) unsigned char params[CRUMB_STRATEGY_PARAMS_MAX];
 } crumb_strategy_choice;
 
 struct crumb_recipe {

@@ -22,6 +22,13 @@ crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer) {
     return CRUMB_OK;
 }
 
+crumb_status crumb_strategies_resume(crumb_trainer *trainer) {
+    for (int i = 0; i < trainer->strategies; i++) {
+        CRUMB_TRY(call(&trainer->strategy[i], trainer, trainer->strategy[i].strategy->resume));
+    }
+    return CRUMB_OK;
+}
+
 crumb_status crumb_strategies_before_forward(crumb_trainer *trainer) {
     for (int i = 0; i < trainer->strategies; i++) {
         CRUMB_TRY(call(&trainer->strategy[i], trainer, trainer->strategy[i].strategy->before_forward));

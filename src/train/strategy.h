@@ -9,7 +9,7 @@
 #include "quant/quantizer.h"
 #include "train/optim.h"
 
-enum { CRUMB_PHASES_MAX = 256, CRUMB_STRATEGIES_MAX = 8 };
+enum { CRUMB_PHASES_MAX = 256, CRUMB_STRATEGIES_MAX = 8, CRUMB_STRATEGY_PARAMS_MAX = 2048 };
 
 typedef struct crumb_phase {
     char name[64];
@@ -44,7 +44,7 @@ struct crumb_strategy_tensor {
 typedef struct crumb_strategy_run {
     const crumb_strategy *strategy;
     int index; /* position in the recipe: its random stream and checkpoint section */
-    _Alignas(16) unsigned char params[CRUMB_TRAIN_PARAMS_MAX];
+    _Alignas(16) unsigned char params[CRUMB_STRATEGY_PARAMS_MAX];
     void *state; /* strategy->state_size bytes, zeroed at the start, saved in checkpoints as they are */
     int tensors; /* named float buffers, saved in checkpoints; see crumb_strategy_tensor */
     struct crumb_strategy_tensor *tensor;
@@ -61,10 +61,12 @@ struct crumb_strategy {
     size_t params_size;
     size_t state_size;
     /* All optional. `run` is this strategy's own object. A run that goes on from a checkpoint finds state and tensors as they
-     * were and gets no second begin_phase; pointers into either must be set again in before_forward. */
+     * were and gets no second begin_phase; pointers into either must be set again in before_forward, and what must stand before
+     * the next step (bits of sites) in resume. */
     crumb_status (*rewrite)(crumb_ctx *ctx, const crumb_strategy_run *run, crumb_timeline *timeline);
     /* The phase's network is built, its values are loaded. */
     crumb_status (*begin_phase)(crumb_strategy_run *run, crumb_trainer *trainer);
+    crumb_status (*resume)(crumb_strategy_run *run, crumb_trainer *trainer); /* a checkpoint has been loaded into the phase */
     crumb_status (*before_forward)(crumb_strategy_run *run, crumb_trainer *trainer); /* draw masks, project weights */
     /* Regularisers: add to gradients, and what it costs to *extra_loss. */
     crumb_status (*add_gradient)(crumb_strategy_run *run, crumb_trainer *trainer, double *extra_loss);

@@ -46,6 +46,7 @@ size_t crumb_states_size(const crumb_graph *network);
 /* ---- strategy.c: the hooks of all strategies, in the recipe's order. */
 
 crumb_status crumb_strategies_begin_phase(crumb_trainer *trainer);
+crumb_status crumb_strategies_resume(crumb_trainer *trainer);
 crumb_status crumb_strategies_before_forward(crumb_trainer *trainer);
 crumb_status crumb_strategies_add_gradient(crumb_trainer *trainer, double *extra_loss); /* the loss they add */
 crumb_status crumb_strategies_after_step(crumb_trainer *trainer);
