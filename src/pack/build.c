@@ -79,6 +79,11 @@ crumb_packed_node crumb_build_node_of(crumb_packed_op op, const char *name, int3
         .name = name, .op = op, .inputs = 1, .input = {input}, .weight = -1, .multiplier = -1, .bias = -1, .extra = -1};
 }
 
+/* What messages call a network that is no file yet. */
+static const char *name_of(const crumb_packed *packed) {
+    return packed->model[0] != '\0' ? packed->model : "network";
+}
+
 static crumb_status append(crumb_build *b, const crumb_packed_node *given, const crumb_packed_codes *codes) {
     crumb_packed *packed = &b->packed;
     char *name = crumb_copy_text(packed->ctx, given->name);
@@ -95,7 +100,7 @@ static crumb_status append(crumb_build *b, const crumb_packed_node *given, const
         made.codes = *codes;
         made.codes.bits = crumb_packed_bits(codes->levels);
     }
-    CRUMB_TRY(crumb_packed_infer(packed, "network", packed->nodes - 1, &made));
+    CRUMB_TRY(crumb_packed_infer(packed, name_of(packed), packed->nodes - 1, &made));
     packed->value[packed->values++] = made;
     return CRUMB_OK;
 }
@@ -118,7 +123,7 @@ static crumb_status finish(crumb_build *b, crumb_packed **out) {
     CRUMB_TRY(b->status);
     b->packed.logits = b->packed.logits >= 0 ? b->packed.logits : b->packed.values - 1;
     CRUMB_TRY(crumb_packed_bytes(&b->packed, &bytes, &size));
-    crumb_status status = crumb_packed_parse(b->packed.ctx, "network", bytes, size, out);
+    crumb_status status = crumb_packed_parse(b->packed.ctx, name_of(&b->packed), bytes, size, out);
     if (status != CRUMB_OK) {
         crumb_free(b->packed.ctx, bytes);
         return status;

@@ -1,0 +1,239 @@
+/* conv2d and linear layers, with the batch norms and shifts behind them folded; see lower.h for the formulas. */
+#include "lower/lowering.h"
+#include "ops/params.h"
+
+#include <math.h>
+
+/* ---- Folding. */
+
+typedef struct fold {
+    int64_t channels;
+    double *multiplier, *bias;
+    int output; /* value of the graph that holds the result so far */
+} fold;
+
+static crumb_status fold_begin(crumb_ctx *ctx, fold *f, int64_t channels, int output) {
+    *f = (fold){.channels = channels, .output = output};
+    f->multiplier = crumb_alloc(ctx, (size_t)channels, sizeof(*f->multiplier));
+    f->bias = crumb_alloc(ctx, (size_t)channels, sizeof(*f->bias));
+    return f->multiplier != NULL && f->bias != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
+}
+
+static void fold_end(crumb_ctx *ctx, fold *f) {
+    crumb_free(ctx, f->multiplier);
+    crumb_free(ctx, f->bias);
+}
+
+static void fold_batch_norm(const crumb_graph *graph, const crumb_node *node, fold *f) {
+    enum { WEIGHT = 1, BIAS, MEAN, VAR };
+    const float *weight = graph->value[node->input[WEIGHT]].data, *bias = graph->value[node->input[BIAS]].data;
+    const float *mean = graph->value[node->input[MEAN]].data, *var = graph->value[node->input[VAR]].data;
+    double eps = ((const crumb_batch_norm_params *)node->params)->eps;
+    for (int64_t c = 0; c < f->channels; c++) {
+        double gain = (double)weight[c] / sqrt((double)var[c] + eps);
+        f->multiplier[c] *= gain;
+        f->bias[c] = (f->bias[c] - (double)mean[c]) * gain + (double)bias[c];
+    }
+}
+
+static void fold_node(crumb_lowering *l, int index, fold *f) {
+    const crumb_node *node = &l->graph->node[index];
+    if (node->op == &crumb_op_batch_norm) {
+        fold_batch_norm(l->graph, node, f);
+    } else {
+        const float *shift = l->graph->value[node->input[1]].data;
+        for (int64_t c = 0; c < f->channels; c++) {
+            f->bias[c] += (double)shift[c];
+        }
+    }
+    l->done[index] = true;
+    f->output = node->output;
+}
+
+static bool is_affine(const crumb_lowering *l, int node) {
+    return node >= 0 && (l->graph->node[node].op == &crumb_op_batch_norm || l->graph->node[node].op == &crumb_op_shift);
+}
+
+/* Everything behind the result so far that is a function of the channel and has it for itself. */
+static void fold_all(crumb_lowering *l, fold *f) {
+    for (int next = crumb_lower_reader(l, f->output); is_affine(l, next); next = crumb_lower_reader(l, f->output)) {
+        fold_node(l, next, f);
+    }
+}
+
+/* Rounded to float, as the node's vectors. */
+static crumb_status fold_vectors(crumb_lowering *l, const fold *f, crumb_packed_node *made) {
+    float *value = crumb_alloc(l->ctx, (size_t)f->channels, sizeof(*value));
+    if (value == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    for (int64_t c = 0; c < f->channels; c++) {
+        value[c] = (float)f->multiplier[c];
+    }
+    made->multiplier = crumb_build_floats(&l->build, 1, (int32_t)f->channels, value);
+    for (int64_t c = 0; c < f->channels; c++) {
+        value[c] = (float)f->bias[c];
+    }
+    made->bias = crumb_build_floats(&l->build, 1, (int32_t)f->channels, value);
+    crumb_free(l->ctx, value);
+    return l->build.status;
+}
+
+/* ---- Affine nodes. */
+
+static crumb_status emit_affine(crumb_lowering *l, int node, fold *f) {
+    int32_t x;
+    CRUMB_TRY(crumb_lower_value(l, node, l->graph->node[node].input[0], true, &x));
+    for (int64_t c = 0; c < f->channels; c++) {
+        f->multiplier[c] = 1;
+    }
+    fold_node(l, node, f);
+    fold_all(l, f);
+    crumb_packed_node made = crumb_build_node_of(CRUMB_PACKED_AFFINE, l->graph->node[node].name, x);
+    CRUMB_TRY(fold_vectors(l, f, &made));
+    return crumb_lower_append(l, &made, f->output);
+}
+
+crumb_status crumb_lower_affine(crumb_lowering *l, int node) {
+    fold f;
+    int value = l->graph->node[node].input[0];
+    crumb_status status = fold_begin(l->ctx, &f, crumb_shape_last(l->graph->value[value].shape), value);
+    if (status == CRUMB_OK) {
+        status = emit_affine(l, node, &f);
+    }
+    fold_end(l->ctx, &f);
+    return status;
+}
+
+/* ---- Weights. */
+
+typedef struct layer {
+    int node, weight; /* in the graph; the weight's value, behind its quantizer */
+    const crumb_form *x;
+    int64_t rows, columns; /* output channels, weights of each */
+    int64_t map_size;      /* a linear layer on a flattened map: its pixels, else 1 */
+    bool has_codes;        /* weights are codes */
+    crumb_codes codes;
+} layer;
+
+/* A flattened map's columns are channel by channel; as a convolution's window they go pixel by pixel. */
+static int64_t column_of(const layer *y, int64_t column) {
+    int64_t channels = y->columns / y->map_size;
+    return column % y->map_size * channels + column / y->map_size;
+}
+
+static crumb_status read_weight(crumb_lowering *l, layer *y) {
+    const crumb_graph *graph = l->graph;
+    int maker = graph->value[y->weight].node;
+    if (maker < 0) {
+        return graph->value[y->weight].data != NULL ? CRUMB_OK : crumb_lower_fail(l, y->node, "its weight is an input");
+    }
+    const crumb_quant *site = crumb_node_site(graph, maker);
+    if (site == NULL || !site->weight || site->mask != NULL || graph->value[graph->node[maker].input[0]].data == NULL) {
+        return crumb_lower_fail(l, y->node, "its weight is computed by %s", graph->node[maker].name);
+    }
+    if (site->quantizer->observe != NULL) {
+        crumb_quant_call call = crumb_node_call(graph, maker);
+        site->quantizer->observe(&call);
+    }
+    CRUMB_TRY(crumb_graph_encode(graph, maker, &y->codes));
+    y->has_codes = true;
+    return CRUMB_OK;
+}
+
+static crumb_status add_codes(crumb_lowering *l, const layer *y, crumb_packed_node *made) {
+    const crumb_codes *codes = &y->codes;
+    uint16_t *index = crumb_alloc(l->ctx, (size_t)(y->rows * y->columns), sizeof(*index));
+    if (index == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    for (int64_t i = 0; i < y->rows * y->columns; i++) {
+        int64_t at = i / y->columns * y->columns + column_of(y, i % y->columns);
+        index[at] = (uint16_t)((codes->code[i] - codes->offset) / codes->multiply);
+    }
+    made->weight = crumb_build_codes(
+        &l->build, (int32_t)y->rows, (int32_t)y->columns,
+        (crumb_packed_codes){.levels = codes->levels, .multiply = codes->multiply, .offset = codes->offset}, index);
+    crumb_free(l->ctx, index);
+    made->extra = crumb_build_floats(&l->build, 1, (int32_t)codes->groups, codes->scale);
+    return l->build.status;
+}
+
+static crumb_status add_floats(crumb_lowering *l, const layer *y, crumb_packed_node *made) {
+    const float *weight = l->graph->value[y->weight].data;
+    float *moved = crumb_alloc(l->ctx, (size_t)(y->rows * y->columns), sizeof(*moved));
+    if (moved == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    for (int64_t i = 0; i < y->rows * y->columns; i++) {
+        moved[i / y->columns * y->columns + column_of(y, i % y->columns)] = weight[i];
+    }
+    made->weight = crumb_build_floats(&l->build, (int32_t)y->rows, (int32_t)y->columns, moved);
+    crumb_free(l->ctx, moved);
+    return l->build.status;
+}
+
+/* ---- Layers. */
+
+static void set_window(const crumb_lowering *l, const layer *y, crumb_packed_node *made) {
+    const crumb_node *node = &l->graph->node[y->node];
+    if (node->op == &crumb_op_conv2d) {
+        const crumb_conv2d_params *p = node->params;
+        crumb_shape weight = l->graph->value[y->weight].shape;
+        made->kernel_height = (int32_t)weight.dim[1];
+        made->kernel_width = (int32_t)weight.dim[2];
+        made->stride = (int32_t)p->stride;
+        made->padding = (int32_t)p->padding;
+        made->dilation = (int32_t)p->dilation;
+        made->groups = (int32_t)p->groups;
+    } else {
+        made->kernel_height = y->x->map_height > 0 ? (int32_t)y->x->map_height : 1;
+        made->kernel_width = y->x->map_width > 0 ? (int32_t)y->x->map_width : 1;
+        made->stride = made->dilation = made->groups = 1;
+    }
+}
+
+/* Scales and the layer's own bias, before anything is folded. */
+static void set_scales(const crumb_lowering *l, const layer *y, fold *f) {
+    const crumb_node *node = &l->graph->node[y->node];
+    const float *bias = node->inputs == 3 ? l->graph->value[node->input[2]].data : NULL;
+    double scale_x = y->has_codes && y->x->codes >= 0 ? (double)y->x->scale : 1;
+    for (int64_t o = 0; o < y->rows; o++) {
+        f->multiplier[o] = scale_x * (y->has_codes ? (double)y->codes.scale[o / (y->rows / y->codes.groups)] : 1);
+        f->bias[o] = bias != NULL ? (double)bias[o] : 0;
+    }
+}
+
+static crumb_status emit_layer(crumb_lowering *l, layer *y, fold *f) {
+    const crumb_node *node = &l->graph->node[y->node];
+    CRUMB_TRY(read_weight(l, y));
+    int32_t x = y->x->codes;
+    if (!y->has_codes || x < 0) {
+        CRUMB_TRY(crumb_lower_value(l, y->node, node->input[0], false, &x));
+    }
+    CRUMB_TRY(fold_begin(l->ctx, f, y->rows, node->output));
+    set_scales(l, y, f);
+    fold_all(l, f);
+    crumb_packed_node made = crumb_build_node_of(CRUMB_PACKED_CONV2D, node->name, x);
+    set_window(l, y, &made);
+    CRUMB_TRY(y->has_codes ? add_codes(l, y, &made) : add_floats(l, y, &made));
+    CRUMB_TRY(fold_vectors(l, f, &made));
+    return crumb_lower_append(l, &made, f->output);
+}
+
+crumb_status crumb_lower_layer(crumb_lowering *l, int index) {
+    const crumb_node *node = &l->graph->node[index];
+    layer y = {.node = index, .weight = node->input[1], .x = &l->form[node->input[0]]};
+    fold f = {0};
+    crumb_shape shape = l->graph->value[y.weight].shape;
+    y.rows = shape.dim[0];
+    y.columns = crumb_shape_count(shape) / y.rows;
+    y.map_size = y.x->map_height > 0 ? y.x->map_height * y.x->map_width : 1;
+    if (y.rows * y.columns > INT32_MAX) {
+        return crumb_lower_fail(l, index, "%lld weights are too many", (long long)(y.rows * y.columns));
+    }
+    crumb_status status = emit_layer(l, &y, &f);
+    fold_end(l->ctx, &f);
+    crumb_codes_free(l->ctx, &y.codes);
+    return status;
+}
