@@ -9,6 +9,8 @@
 
 typedef __m512 reals;
 typedef __m512i words;
+typedef __m128i bytes;
+typedef __m128i counts;
 typedef __mmask16 lanes;
 
 V lanes lanes_of(int32_t lo, int32_t hi) {
@@ -20,8 +22,8 @@ V reals r_load(const void *p, lanes m, bool full) {
 V words w_load(const void *p, lanes m, bool full) {
     return full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi32(m, p);
 }
-V words w_load_bytes(const void *p, lanes m, bool full) {
-    return _mm512_cvtepu8_epi32(full ? _mm_loadu_si128(p) : _mm_maskz_loadu_epi8(m, p));
+V bytes b_load(const void *p, lanes m, bool full) {
+    return full ? _mm_loadu_si128(p) : _mm_maskz_loadu_epi8(m, p);
 }
 V void r_store(void *p, lanes m, bool full, reals v) {
     if (full) {
@@ -30,12 +32,11 @@ V void r_store(void *p, lanes m, bool full, reals v) {
         _mm512_mask_storeu_ps(p, m, v);
     }
 }
-V void w_store_bytes(void *p, int32_t n, bool full, words q) {
-    __m128i low = _mm512_cvtepi32_epi8(q);
+V void b_store(void *p, int32_t n, bool full, bytes q) {
     if (full) {
-        _mm_storeu_si128(p, low);
+        _mm_storeu_si128(p, q);
     } else {
-        _mm_mask_storeu_epi8(p, lanes_of(0, n), low);
+        _mm_mask_storeu_epi8(p, lanes_of(0, n), q);
     }
 }
 V reals r_set1(float x) {
@@ -65,17 +66,20 @@ V reals r_clip(reals v, reals lo, reals hi) {
 V reals r_keep(lanes m, reals v) {
     return _mm512_maskz_mov_ps(m, v);
 }
-V words w_keep(lanes m, words q) {
-    return _mm512_maskz_mov_epi32(m, q);
-}
 V reals w_real(words q) {
     return _mm512_cvtepi32_ps(q);
 }
 V words r_round(reals v) {
     return _mm512_cvtps_epi32(v);
 }
-V words w_zero(void) {
-    return _mm512_setzero_si512();
+V words b_words(bytes q) {
+    return _mm512_cvtepu8_epi32(q);
+}
+V bytes w_bytes(words a) {
+    return _mm512_cvtepi32_epi8(a);
+}
+V bytes b_zero(void) {
+    return _mm_setzero_si128();
 }
 V words w_set1(int32_t x) {
     return _mm512_set1_epi32(x);
@@ -86,11 +90,17 @@ V words w_sub(words a, words b) {
 V words w_xor(words a, words b) {
     return _mm512_xor_si512(a, b);
 }
-V words r_count(words q, reals v, reals t) {
-    return _mm512_mask_sub_epi32(q, _mm512_cmp_ps_mask(v, t, _CMP_GE_OQ), q, _mm512_set1_epi32(-1));
+V counts c_zero(void) {
+    return _mm_setzero_si128();
 }
-V words w_count(words q, words a, words t) {
-    return _mm512_mask_sub_epi32(q, _mm512_cmpge_epi32_mask(a, t), q, _mm512_set1_epi32(-1));
+V counts r_count(counts n, reals v, reals t) {
+    return _mm_mask_sub_epi8(n, _mm512_cmp_ps_mask(v, t, _CMP_GE_OQ), n, _mm_set1_epi8(-1));
+}
+V counts w_count(counts n, words a, words t) {
+    return _mm_mask_sub_epi8(n, _mm512_cmpge_epi32_mask(a, t), n, _mm_set1_epi8(-1));
+}
+V bytes c_bytes(counts n) {
+    return n;
 }
 
 #include "runtime/chain_vector.tmpl"

@@ -12,8 +12,10 @@ typedef struct builder {
     crumb_plan *plan;
     const crumb_packed *packed;
     bool keep;
-    bool *done;     /* nodes that are in a chain, or are views */
-    bool *there;    /* values that a finished step has computed */
+    bool *done;    /* nodes that are in a chain, or are views */
+    bool *there;   /* values that a finished step has stored, and views of them */
+    int32_t *made; /* values that the present step stores */
+    int32_t mades;
     view *views;    /* of values */
     int32_t *first; /* values: begin of their readers, in node order */
     int32_t *reader;
@@ -133,6 +135,7 @@ static void add_store(builder *b, int32_t value, int32_t node) {
     bool indices = b->packed->value[value].codes.levels != 0;
     crumb_link *link = add_link(b, indices ? CRUMB_LINK_STORE_INDEX : CRUMB_LINK_STORE, node);
     add_buffer(b, value);
+    b->made[b->mades++] = value;
     set_operand(b, link, &b->views[value]);
 }
 
@@ -239,12 +242,35 @@ static void begin_step(builder *b, crumb_step_source *source, int32_t node, int3
                             .first = b->plan->links};
 }
 
-/* Whatever this step's chain stored is there for the next. */
-static void end_step(builder *b) {
-    for (int32_t i = 0; i < b->packed->nodes; i++) {
-        int32_t value = b->packed->node[i].output;
-        b->there[value] = b->there[value] || (b->done[i] && b->views[value].buffer >= 0);
+static void add_view(builder *b, int32_t node) {
+    const crumb_packed_node *n = &b->packed->node[node];
+    view v = b->views[n->input[0]];
+    v.step *= n->op == CRUMB_PACKED_SUBSAMPLE ? n->stride : 1;
+    v.before += n->op == CRUMB_PACKED_PAD ? n->before : 0;
+    v.codes = n->op == CRUMB_PACKED_DEQUANTIZE ? &b->packed->value[n->input[0]].codes : v.codes;
+    b->views[n->output] = v;
+    b->done[node] = true;
+    b->there[n->output] = true;
+    if (n->op == CRUMB_PACKED_FLATTEN) {
+        b->plan->buffer_of[n->output] = v.buffer;
     }
+}
+
+/* What the step stored is there for the next ones; so are views of it that need no stack. */
+static void end_step(builder *b) {
+    for (int32_t i = 0; i < b->mades; i++) {
+        int32_t value = b->made[i];
+        b->there[value] = true;
+        for (int32_t k = b->first[value]; k < b->first[value + 1]; k++) {
+            int32_t node = b->reader[k], output = b->packed->node[node].output;
+            bool looks = is_view(b, node) && !b->done[node];
+            if (looks && (b->packed->node[node].op == CRUMB_PACKED_FLATTEN || !needs_stack(b, output))) {
+                add_view(b, node);
+                b->made[b->mades++] = output;
+            }
+        }
+    }
+    b->mades = 0;
 }
 
 static crumb_step_source *source_of(const builder *b, const crumb_packed_node *node) {
@@ -295,22 +321,10 @@ static void source_step(builder *b, int32_t node) {
     end_step(b);
 }
 
-static void add_view(builder *b, int32_t node) {
+/* A view that some reader wants as a stack of its own: the others are done since their input is there. */
+static void stack_step(builder *b, int32_t node) {
     const crumb_packed_node *n = &b->packed->node[node];
-    view v = b->views[n->input[0]];
-    v.step *= n->op == CRUMB_PACKED_SUBSAMPLE ? n->stride : 1;
-    v.before += n->op == CRUMB_PACKED_PAD ? n->before : 0;
-    v.codes = n->op == CRUMB_PACKED_DEQUANTIZE ? &b->packed->value[n->input[0]].codes : v.codes;
-    b->views[n->output] = v;
-    b->done[node] = true;
-    b->there[n->output] = true;
-    if (n->op == CRUMB_PACKED_FLATTEN) {
-        b->plan->buffer_of[n->output] = v.buffer;
-        return;
-    }
-    if (!needs_stack(b, n->output)) {
-        return;
-    }
+    add_view(b, node);
     begin_step(b, crumb_step_memory, node, n->output);
     add_load(b, n->output, node);
     if (b->packed->value[n->output].codes.levels == 0) {
@@ -334,7 +348,6 @@ static void image_step(builder *b) {
     begin_step(b, crumb_step_image, -1, 0);
     add_link(b, CRUMB_LINK_REAL, -1);
     extend(b, 0, -1, false);
-    b->there[0] = b->views[0].buffer >= 0;
     end_step(b);
 }
 
@@ -350,7 +363,7 @@ static void build(builder *b) {
             continue;
         }
         if (is_view(b, i)) {
-            add_view(b, i);
+            stack_step(b, i);
         } else if (is_elementwise(b, i)) {
             memory_step(b, i);
         } else {
@@ -369,11 +382,12 @@ static bool room_for(builder *b) {
     b->plan->buffer_of = crumb_alloc(ctx, values, sizeof(*b->plan->buffer_of));
     b->done = crumb_alloc(ctx, nodes, sizeof(*b->done));
     b->there = crumb_alloc(ctx, values, sizeof(*b->there));
+    b->made = crumb_alloc(ctx, values, sizeof(*b->made));
     b->views = crumb_alloc(ctx, values, sizeof(*b->views));
     b->first = crumb_alloc(ctx, values + 1, sizeof(*b->first));
     b->reader = crumb_alloc(ctx, nodes * CRUMB_PACKED_INPUTS_MAX, sizeof(*b->reader));
     return b->plan->step != NULL && b->plan->link != NULL && b->plan->buffer != NULL && b->plan->buffer_of != NULL &&
-           b->done != NULL && b->there != NULL && b->views != NULL && b->first != NULL && b->reader != NULL;
+           b->done != NULL && b->there != NULL && b->made != NULL && b->views != NULL && b->first != NULL && b->reader != NULL;
 }
 
 crumb_status crumb_plan_steps(crumb_plan *plan, bool keep) {
@@ -385,6 +399,7 @@ crumb_status crumb_plan_steps(crumb_plan *plan, bool keep) {
     crumb_free(plan->ctx, b.reader);
     crumb_free(plan->ctx, b.first);
     crumb_free(plan->ctx, b.views);
+    crumb_free(plan->ctx, b.made);
     crumb_free(plan->ctx, b.there);
     crumb_free(plan->ctx, b.done);
     return room ? CRUMB_OK : CRUMB_ERROR_MEMORY;
