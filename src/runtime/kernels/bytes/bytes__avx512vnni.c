@@ -7,11 +7,14 @@
 #include "runtime/kernels/bytes/bytes.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE __m512i broadcast(const uint8_t *x) {
-    return _mm512_set1_epi32(*(const int32_t __attribute__((aligned(1), may_alias)) *)x);
+    int32_t unit;
+    memcpy(&unit, x, sizeof(unit));
+    return _mm512_set1_epi32(unit);
 }
 
 /* Pixel p of a tile: four pointers reach 16 pixels with the address modes base + {0, 1, 2} * step and base + 3 * step. */
