@@ -19,10 +19,10 @@ crumb_conv_problem crumb_frame_rewrite(const crumb_conv_problem *problem) {
     return p;
 }
 
-void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, const crumb_frame_family *family, int32_t unit,
-                      int32_t pixel_bytes, bool loose) {
+void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, const crumb_frame_family *family, int32_t block,
+                      int32_t unit, int32_t pixel_bytes, bool loose) {
     crumb_conv_problem p = crumb_frame_rewrite(problem);
-    *frame = (crumb_frame){.problem = p, .family = family, .unit = unit, .pixel_bytes = pixel_bytes, .a = 1};
+    *frame = (crumb_frame){.problem = p, .family = family, .block = block, .unit = unit, .pixel_bytes = pixel_bytes, .a = 1};
     frame->flat = p.kernel_height == 1 && p.kernel_width == 1 && p.stride == 1 && p.padding == 0 && p.groups == 1;
     frame->in = p.channels / p.groups;
     frame->out = p.out_channels / p.groups;
@@ -36,7 +36,7 @@ void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, con
     frame->step = (size_t)p.stride * (size_t)pixel_bytes;
     frame->segment_row = (size_t)p.dilation * frame->row_bytes;
     frame->segment_column = (size_t)p.dilation * (size_t)pixel_bytes;
-    frame->blocks = (frame->out + CRUMB_FRAME_BLOCK - 1) / CRUMB_FRAME_BLOCK;
+    frame->blocks = (frame->out + block - 1) / block;
     int64_t row = frame->flat ? pixel_bytes : (int64_t)frame->row_bytes * p.stride;
     int64_t window = frame->flat ? 0 : (int64_t)frame->row_bytes * ((p.kernel_height - 1) * p.dilation + 1);
     int64_t least = frame->flat ? CRUMB_FRAME_PIXELS : 1;
@@ -80,7 +80,7 @@ static size_t sums_bytes(const crumb_frame *f) {
 }
 
 size_t crumb_frame_scratch(const crumb_frame *frame) {
-    return frame->staged_bytes + sums_bytes(frame) + sizeof(int32_t) * CRUMB_FRAME_PIXELS * CRUMB_FRAME_BLOCK;
+    return frame->staged_bytes + sums_bytes(frame) + sizeof(int32_t) * CRUMB_FRAME_OUTPUTS;
 }
 
 static void sum_pixels(walk *w, int64_t pixels) {
@@ -181,13 +181,13 @@ static void run_blocks(const walk *w) {
     const crumb_frame *f = w->frame;
     const int32_t base = w->group * f->out;
     const int32_t from = w->o0 > base ? w->o0 - base : 0, to = w->o1 - base < f->out ? w->o1 - base : f->out;
-    for (int32_t o = from; o < to; o += CRUMB_FRAME_BLOCK) {
-        const int32_t left = f->out - o, channels = left < CRUMB_FRAME_BLOCK ? left : CRUMB_FRAME_BLOCK;
-        const size_t block = (size_t)w->group * (size_t)f->blocks + (size_t)(o / CRUMB_FRAME_BLOCK);
+    for (int32_t o = from; o < to; o += f->block) {
+        const int32_t left = f->out - o, channels = left < f->block ? left : f->block;
+        const size_t block = (size_t)w->group * (size_t)f->blocks + (size_t)(o / f->block);
         crumb_frame_tile tile = {.acc = w->acc,
                                  .step = f->step,
                                  .weight = f->panel + block * f->block_bytes,
-                                 .constant = f->constant != NULL ? f->constant + block * CRUMB_FRAME_BLOCK : NULL,
+                                 .constant = f->constant != NULL ? f->constant + block * (size_t)f->block : NULL,
                                  .blocks = (channels + CRUMB_FRAME_LANES - 1) / CRUMB_FRAME_LANES};
         for (int32_t row = 0; row < w->rows; row++) {
             run_line(w, &tile, row, base + o, channels);
@@ -216,7 +216,7 @@ void crumb_frame_run(const crumb_conv_ready *ready, const void *x, int64_t row0,
     uint8_t *at = scratch;
     walk w = {.frame = f, .x = x, .sink = sink, .user = user, .o0 = o0, .o1 = o1, .staged = at, .row_width = p->out_width};
     w.acc = (int32_t *)(void *)(at + f->staged_bytes);
-    w.sums = (int64_t *)(void *)(w.acc + CRUMB_FRAME_PIXELS * CRUMB_FRAME_BLOCK);
+    w.sums = (int64_t *)(void *)(w.acc + CRUMB_FRAME_OUTPUTS);
     if (f->flat) {
         run_flat(&w, row0 * p->out_width, row1 * p->out_width);
         return;
@@ -236,7 +236,7 @@ void crumb_frame_run(const crumb_conv_ready *ready, const void *x, int64_t row0,
 crumb_status crumb_frame_alloc(crumb_ctx *ctx, crumb_conv_ready *ready, size_t object, crumb_frame *made, size_t block_bytes,
                                int32_t **constant, uint8_t **panel) {
     const size_t blocks = (size_t)made->problem.groups * (size_t)made->blocks;
-    const size_t head = crumb_frame_round(object, 64), constants = blocks * CRUMB_FRAME_BLOCK * sizeof(int32_t);
+    const size_t head = crumb_frame_round(object, 64), constants = blocks * (size_t)made->block * sizeof(int32_t);
     if (block_bytes > (SIZE_MAX - head - constants) / blocks) {
         return crumb_fail(ctx, CRUMB_ERROR_MEMORY, "a layer's %zu blocks of %zu bytes of weights", blocks, block_bytes);
     }
@@ -251,7 +251,7 @@ crumb_status crumb_frame_alloc(crumb_ctx *ctx, crumb_conv_ready *ready, size_t o
     made->constant = *constant;
     made->panel = *panel;
     memcpy(memory, made, sizeof(*made));
-    ready->channel_step = made->problem.groups == 1 ? CRUMB_FRAME_BLOCK : 0;
+    ready->channel_step = made->problem.groups == 1 ? made->block : 0;
     ready->scratch_bytes = crumb_frame_scratch(made);
     ready->panel = memory;
     ready->panel_bytes = bytes;
@@ -261,13 +261,13 @@ crumb_status crumb_frame_alloc(crumb_ctx *ctx, crumb_conv_ready *ready, size_t o
 void crumb_frame_pack(const crumb_frame *frame, uint8_t *panel, const void *weight, crumb_frame_put *put, const void *user) {
     const int32_t taps = frame->problem.kernel_height * frame->problem.kernel_width;
     for (int32_t o = 0; o < frame->problem.out_channels; o++) {
-        const int32_t inside = o % frame->out, lanes = crumb_frame_lanes(frame, inside / CRUMB_FRAME_BLOCK);
-        const size_t block = (size_t)(o / frame->out) * (size_t)frame->blocks + (size_t)(inside / CRUMB_FRAME_BLOCK);
+        const int32_t inside = o % frame->out, lanes = crumb_frame_lanes(frame, inside / frame->block);
+        const size_t block = (size_t)(o / frame->out) * (size_t)frame->blocks + (size_t)(inside / frame->block);
         const size_t row = (size_t)o * (size_t)taps * (size_t)frame->in;
         for (int32_t s = 0; s < frame->segments; s++) {
             for (int32_t u = 0; u < frame->units; u++) {
                 const crumb_frame_place place = {.block = panel + block * frame->block_bytes,
-                                                 .lane = inside % CRUMB_FRAME_BLOCK,
+                                                 .lane = inside % frame->block,
                                                  .lanes = lanes,
                                                  .segment = s,
                                                  .unit = u};

@@ -7,7 +7,7 @@
  *     window   an output pixel's inputs: `segments` runs of `units` units; a unit is what the inner loop takes at a time (4
  * bytes of indices, a float, a byte of several indices). Without dilation a run is a row of the kernel, all its pixels and
  *              channels; with it, or in channels that do not fill their last unit, a run is one tap.
- *     block    up to 64 output channels of a group, in 1 to 4 sub-blocks of 16
+ *     block    up to 64 or 128 output channels of a group (the family's choice), in sub-blocks of 16
  *     tile     neighbouring output pixels, `step` bytes apart in the staged row, times a block: one call of the inner loop
  *
  * A layer of 1 x 1, stride 1, without padding and groups is flat: all its pixels, of all images, are one line. A kernel that
@@ -25,7 +25,13 @@
 
 #include "runtime/kernel.h"
 
-enum { CRUMB_FRAME_BLOCK = 64, CRUMB_FRAME_LANES = 16, CRUMB_FRAME_PIXELS = 16, CRUMB_FRAME_SLACK = 128 };
+enum {
+    CRUMB_FRAME_BLOCK = 128,       /* channels of a block, at most */
+    CRUMB_FRAME_LANES = 16,        /* of a sub-block */
+    CRUMB_FRAME_PIXELS = 16,       /* of a tile, at most */
+    CRUMB_FRAME_OUTPUTS = 16 * 64, /* of a tile, at most */
+    CRUMB_FRAME_SLACK = 128        /* bytes that may be read after a band */
+};
 
 typedef struct crumb_frame crumb_frame;
 
@@ -44,7 +50,7 @@ typedef struct crumb_frame_family {
     /* `pixels` input pixels of a group, from its first channel at src on, into staged form. */
     void (*stage)(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels);
     void (*tile)(const crumb_frame *frame, const crumb_frame_tile *tile);
-    int32_t pixels[5]; /* at most so many a tile, by sub-blocks */
+    int32_t pixels[CRUMB_FRAME_BLOCK / CRUMB_FRAME_LANES + 1]; /* at most so many a tile, by sub-blocks */
 } crumb_frame_family;
 
 struct crumb_frame {
@@ -64,9 +70,9 @@ struct crumb_frame {
     uint8_t padding_byte;               /* what staged padding is filled with, */
     const uint8_t *padding;             /* or, unless NULL, pixel_bytes of a pixel of padding */
     size_t block_bytes;                 /* panel of a full block */
-    int32_t blocks;                     /* of a group */
+    int32_t block, blocks;              /* channels of a full one; of a group */
     int32_t a, b;                       /* finish: acc * a + b * sum of the window; 1, 0: nothing to do */
-    const int32_t *constant;            /* [groups][blocks * 64] */
+    const int32_t *constant;            /* [groups][blocks][block] */
     const uint8_t *panel;               /* [groups][blocks][block_bytes] */
     const crumb_frame_family *family;
 };
@@ -74,8 +80,8 @@ struct crumb_frame {
 /* Settles everything but a, b, constant, panel, block_bytes and padding for a family that stages a pixel's `in` channels
  * in pixel_bytes bytes. Segments are rows of taps when dilation allows and the unit divides them or `loose` says that a unit
  * may run into the next pixel (its weights are then 0). */
-void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, const crumb_frame_family *family, int32_t unit,
-                      int32_t pixel_bytes, bool loose);
+void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, const crumb_frame_family *family, int32_t block,
+                      int32_t unit, int32_t pixel_bytes, bool loose);
 /* The problem as crumb_frame_make rewrites it: a kernel that covers its input becomes 1 x 1. */
 crumb_conv_problem crumb_frame_rewrite(const crumb_conv_problem *problem);
 
@@ -102,8 +108,8 @@ void crumb_frame_pack(const crumb_frame *frame, uint8_t *panel, const void *weig
 
 /* Channels of a block, in whole sub-blocks. */
 static inline int32_t crumb_frame_lanes(const crumb_frame *frame, int32_t block) {
-    int32_t left = frame->out - block * CRUMB_FRAME_BLOCK;
-    left = left < CRUMB_FRAME_BLOCK ? left : CRUMB_FRAME_BLOCK;
+    int32_t left = frame->out - block * frame->block;
+    left = left < frame->block ? left : frame->block;
     return (left + CRUMB_FRAME_LANES - 1) / CRUMB_FRAME_LANES * CRUMB_FRAME_LANES;
 }
 

@@ -58,7 +58,7 @@ static void fill_constants(const crumb_frame *frame, int32_t *constant, const ui
             sum += crumb_packed_code(&frame->problem.w, index[(size_t)o * row + i]);
         }
         const int32_t group = o / frame->out, inside = o % frame->out;
-        constant[group * frame->blocks * CRUMB_FRAME_BLOCK + inside] = (int32_t)(uint32_t)(sum * frame->problem.x.offset);
+        constant[group * frame->blocks * frame->block + inside] = (int32_t)(uint32_t)(sum * frame->problem.x.offset);
     }
 }
 
@@ -67,7 +67,7 @@ crumb_status crumb_bytes_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel
     const crumb_conv_problem p = crumb_frame_rewrite(problem);
     const int32_t in = p.channels / p.groups;
     crumb_frame frame;
-    crumb_frame_make(&frame, problem, kernel->inner, 4, in, true);
+    crumb_frame_make(&frame, problem, kernel->inner, 64, 4, in, true);
     const bool direct = fits_int8(&p.w);
     if (!direct) {
         frame.a = p.w.multiply;

@@ -6,7 +6,7 @@
 static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
     const int32_t lanes = t->blocks * CRUMB_FRAME_LANES;
     for (int32_t p = 0; p < t->pixels; p++) {
-        uint32_t acc[CRUMB_FRAME_BLOCK];
+        uint32_t acc[64];
         memcpy(acc, t->constant, (size_t)lanes * sizeof(acc[0]));
         const int8_t *w = (const int8_t *)t->weight;
         for (int32_t s = 0; s < frame->segments; s++) {

@@ -46,8 +46,8 @@ crumb_status crumb_real_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel,
     const crumb_conv_problem p = crumb_frame_rewrite(problem);
     crumb_real real = {.group = crumb_real_group(&p.w)};
     const int32_t in = p.channels / p.groups, filled = (in + real.group - 1) / real.group * real.group;
-    crumb_frame_make(&real.frame, problem, kernel->inner, real.group * (int32_t)sizeof(float), filled * (int32_t)sizeof(float),
-                     false);
+    crumb_frame_make(&real.frame, problem, kernel->inner, 64, real.group * (int32_t)sizeof(float),
+                     filled * (int32_t)sizeof(float), false);
     int32_t *constant;
     uint8_t *panel;
     const size_t block = sizeof(float) * (size_t)real.frame.segments * (size_t)real.frame.units *
