@@ -89,7 +89,8 @@ typedef struct crumb_feed crumb_feed;
 typedef struct crumb_feed_options {
     int64_t batch;
     int64_t first, count; /* sub-range of the set (held-out validation); count 0: all from first */
-    bool shuffle;         /* also: drop the last, smaller batch. false: keep it, the rest of the tensor is zero */
+    bool mixed;   /* first and count are places in a fixed random order of the set: parts of a set sorted by class see all */
+    bool shuffle; /* also: drop the last, smaller batch. false: keep it, the rest of the tensor is zero */
     uint64_t seed;
     float mean[4], deviation[4];
     int augments;

@@ -182,7 +182,11 @@ crumb_status crumb_prepare_sample(const crumb_prepare *prepare, crumb_scratch *s
     int64_t index = options->shuffle ? crumb_shuffle_at(options->seed, (uint64_t)epoch, prepare->count, position) : position;
     crumb_rng rng = crumb_rng_at(options->seed ^ augment_stream, (uint64_t)epoch, (uint64_t)position);
     crumb_sample sample = {0};
-    CRUMB_TRY(dataset->read(dataset, options->first + index, &sample, message, size));
+    index += options->first;
+    if (options->mixed) {
+        index = crumb_shuffle_at(0, 0, dataset->info.count, index);
+    }
+    CRUMB_TRY(dataset->read(dataset, index, &sample, message, size));
     crumb_status status = CRUMB_OK;
     if (sample.reals != NULL) {
         memcpy(image, sample.reals, (size_t)(prepare->height * prepare->width * prepare->channels) * sizeof(*image));
@@ -191,7 +195,7 @@ crumb_status crumb_prepare_sample(const crumb_prepare *prepare, crumb_scratch *s
         if (status == CRUMB_ERROR_SHAPE) {
             char why[256];
             snprintf(why, sizeof(why), "%s", message);
-            snprintf(message, size, "image %lld: %s", (long long)(options->first + index), why);
+            snprintf(message, size, "image %lld: %s", (long long)index, why);
         }
     }
     *label = (float)sample.label;

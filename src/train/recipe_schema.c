@@ -64,9 +64,10 @@ static const crumb_schema augment_schema = {
 static const crumb_param data_params[] = {
     {"train", CRUMB_PARAM_TEXT, AT(data.train), "", 0, 0, NULL, "training set, KIND:PATH[:SPLIT]"},
     {"test", CRUMB_PARAM_TEXT, AT(data.test), "", 0, 0, NULL, "test set, KIND:PATH[:SPLIT]"},
-    {"limit", CRUMB_PARAM_INT, AT(data.limit), "0", 0, INT_MAX_REAL, NULL, "first images of the training set only; 0: all"},
+    {"limit", CRUMB_PARAM_INT, AT(data.limit), "0", 0, INT_MAX_REAL, NULL,
+     "images of the training set, drawn at random, always the same; 0: all"},
     {"holdout", CRUMB_PARAM_INT, AT(data.holdout), "0", 0, INT_MAX_REAL, NULL,
-     "training images held out for validation; the test set is then used once, at the end"},
+     "training images, drawn likewise, held out for validation; the test set is then used once, at the end"},
     {"mean", CRUMB_PARAM_LIST, AT(data.mean), "[]", -1000, 1000, NULL,
      "subtracted from pixels in 0..1, one a channel; empty: the set's own"},
     {"deviation", CRUMB_PARAM_LIST, AT(data.deviation), "[]", 1e-6, 1000, NULL,

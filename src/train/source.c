@@ -59,7 +59,8 @@ int crumb_source_still(const crumb_recipe *recipe, crumb_augment_choice still[CR
     return count;
 }
 
-/* The range of the training set that `part` uses: first the images to train on, then the held-out ones. */
+/* The part of the training set, mixed by a fixed order, that `part` uses: first the images to train on, then the held-out ones.
+ */
 static crumb_status find_range(const crumb_recipe *recipe, const crumb_source *source, crumb_part part,
                                crumb_feed_options *options) {
     const crumb_recipe_data *data = &recipe->data;
@@ -73,6 +74,7 @@ static crumb_status find_range(const crumb_recipe *recipe, const crumb_source *s
         return crumb_fail(recipe->ctx, CRUMB_ERROR_ARGUMENT, "train.batch: %lld, but there are only %lld images to train on",
                           (long long)recipe->train.batch, (long long)(used - data->holdout));
     }
+    options->mixed = used < all || data->holdout > 0;
     options->first = part == CRUMB_PART_TRAIN ? 0 : used - data->holdout;
     options->count = part == CRUMB_PART_TRAIN ? used - data->holdout : data->holdout;
     return CRUMB_OK;

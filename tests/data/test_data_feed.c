@@ -146,6 +146,22 @@ static void seek_equals_running_there(void **state) {
     }
 }
 
+/* How often the feed's next epoch draws each of the 53 images; the first pixels tell which one it is. */
+static void count_epoch(crumb_ctx *ctx, crumb_feed *feed, int seen[53]) {
+    memset(seen, 0, 53 * sizeof(*seen));
+    for (int64_t i = 0; i < crumb_feed_steps(feed); i++) {
+        const float *images, *labels;
+        int64_t valid;
+        assert_ok(ctx, crumb_feed_next(feed, &images, &labels, &valid));
+        for (int64_t k = 0; k < valid; k++) {
+            for (int j = 0; j < 53; j++) {
+                float wanted = ((float)sample_pixel(j, 0) / 255.0f - 0.5f) / 0.25f;
+                seen[j] += images[k * 3072] == wanted && labels[k] == (float)(j % 10);
+            }
+        }
+    }
+}
+
 static void an_epoch_draws_every_image_once(void **state) {
     fixture *f = *state;
     crumb_feed *feed;
@@ -156,23 +172,40 @@ static void an_epoch_draws_every_image_once(void **state) {
     assert_ok(f->ctx, crumb_feed_create(f->set, &options, &feed));
     assert_int_equal(crumb_feed_steps(feed), 5);
     for (int epoch = 0; epoch < 3; epoch++) {
-        int seen[53] = {0};
-        for (int i = 0; i < 5; i++) {
-            const float *images, *labels;
-            int64_t valid;
-            assert_ok(f->ctx, crumb_feed_next(feed, &images, &labels, &valid));
-            for (int k = 0; k < BATCH; k++) {
-                for (int j = 0; j < 53; j++) { /* the first pixels tell which image it is */
-                    float wanted = ((float)sample_pixel(j, 0) / 255.0f - 0.5f) / 0.25f;
-                    seen[j] += images[k * 3072] == wanted && labels[k] == (float)(j % 10);
-                }
-            }
-        }
+        int seen[53];
+        count_epoch(f->ctx, feed, seen);
         for (int j = 0; j < 53; j++) {
             assert_int_equal(seen[j], j >= 10 && j < 50);
         }
     }
     crumb_feed_destroy(feed);
+}
+
+/* Two parts of a mixed set share no image, leave none out, and neither is a stretch of the set. */
+static void mixed_parts_divide_the_set(void **state) {
+    fixture *f = *state;
+    int seen[2][53], changes = 0;
+    for (int part = 0; part < 2; part++) {
+        crumb_feed *feed;
+        crumb_feed_options options = plain_options();
+        options.mixed = true;
+        options.shuffle = part == 0;
+        options.first = part == 0 ? 0 : 40;
+        options.count = part == 0 ? 40 : 13;
+        assert_ok(f->ctx, crumb_feed_create(f->set, &options, &feed));
+        for (int epoch = 0; epoch < 2; epoch++) {
+            int again[53];
+            memcpy(again, seen[part], sizeof(again));
+            count_epoch(f->ctx, feed, seen[part]);
+            assert_true(epoch == 0 || memcmp(again, seen[part], sizeof(again)) == 0); /* always the same images */
+        }
+        crumb_feed_destroy(feed);
+    }
+    for (int j = 0; j < 53; j++) {
+        assert_int_equal(seen[0][j] + seen[1][j], 1);
+        changes += j > 0 && seen[1][j] != seen[1][j - 1];
+    }
+    assert_true(changes > 6);
 }
 
 static void shuffle_is_a_fair_permutation(void **state) {
@@ -421,6 +454,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(workers_do_not_show, setup, teardown),
         cmocka_unit_test_setup_teardown(seek_equals_running_there, setup, teardown),
         cmocka_unit_test_setup_teardown(an_epoch_draws_every_image_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(mixed_parts_divide_the_set, setup, teardown),
         cmocka_unit_test(shuffle_is_a_fair_permutation),
         cmocka_unit_test_setup_teardown(options_that_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(pictures_of_any_size_are_resized, setup, teardown),
