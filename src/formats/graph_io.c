@@ -2,6 +2,7 @@
  * tensors of rank 4) are OIHW in the file and OHWI in memory, everything else is stored as it is. */
 #include "formats/dtype.h"
 #include "formats/safetensors.h"
+#include "ops/op.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,14 +74,14 @@ static void end_names(name_list *list) {
     }
 }
 
-/* Which tensor fills which value, and which values are a quantizer's. */
+/* Which tensor fills which value. */
 typedef struct matching {
     crumb_graph *graph;
     const char *prefix;
     const crumb_safetensors *file;
     int *tensor;      /* [values]: index in the file, -1: none */
     bool *taken;      /* [tensors] */
-    bool *quantizer;  /* [values] */
+    bool *optional;   /* [values] may be absent, and keep their presets */
     int64_t permuted; /* elements of the largest tensor to permute */
 } matching;
 
@@ -141,7 +142,7 @@ static crumb_status check_complete(const matching *m) {
     name_list missing = {0}, unknown = {0};
     for (int i = 0; i < m->graph->values; i++) {
         const crumb_value *value = &m->graph->value[i];
-        if (is_stored(value) && m->tensor[i] < 0 && !m->quantizer[i] && !is_counter(value->name)) {
+        if (is_stored(value) && m->tensor[i] < 0 && !m->optional[i] && !is_counter(value->name)) {
             add_name(&missing, value->name);
         }
     }
@@ -161,13 +162,22 @@ static crumb_status check_complete(const matching *m) {
                       unknown.count > 0 ? "has tensors the network does not: " : "", unknown.text);
 }
 
-static crumb_status match_all(matching *m, bool strict) {
+/* A float file holds no quantizer's state, another program's no weight and bias for a batch norm that learns none. */
+static void find_optional(matching *m) {
     for (int i = 0; i < m->graph->nodes; i++) {
         const crumb_node *node = &m->graph->node[i];
-        for (int j = 1; crumb_node_site(m->graph, i) != NULL && j < node->inputs; j++) {
-            m->quantizer[node->input[j]] = true;
+        bool site = crumb_node_site(m->graph, i) != NULL;
+        for (int j = 1; site && j < node->inputs; j++) {
+            m->optional[node->input[j]] = true;
+        }
+        for (int j = 1; node->op == &crumb_op_batch_norm && j <= 2; j++) {
+            m->optional[node->input[j]] = m->graph->value[node->input[j]].kind == CRUMB_VALUE_STATE;
         }
     }
+}
+
+static crumb_status match_all(matching *m, bool strict) {
+    find_optional(m);
     for (int i = 0; i < m->graph->values; i++) {
         m->tensor[i] = -1;
         if (is_stored(&m->graph->value[i])) {
@@ -201,9 +211,9 @@ crumb_status crumb_graph_load(crumb_graph *graph, const char *prefix, const crum
     matching m = {.graph = graph, .prefix = prefix, .file = file};
     m.tensor = crumb_alloc(ctx, (size_t)graph->values, sizeof(*m.tensor));
     m.taken = crumb_alloc(ctx, (size_t)crumb_safetensors_count(file), sizeof(*m.taken));
-    m.quantizer = crumb_alloc(ctx, (size_t)graph->values, sizeof(*m.quantizer));
+    m.optional = crumb_alloc(ctx, (size_t)graph->values, sizeof(*m.optional));
     crumb_status status = CRUMB_ERROR_MEMORY;
-    if (m.tensor != NULL && m.taken != NULL && m.quantizer != NULL) {
+    if (m.tensor != NULL && m.taken != NULL && m.optional != NULL) {
         status = match_all(&m, strict);
     }
     if (status == CRUMB_OK) {
@@ -211,6 +221,6 @@ crumb_status crumb_graph_load(crumb_graph *graph, const char *prefix, const crum
     }
     crumb_free(ctx, m.tensor);
     crumb_free(ctx, m.taken);
-    crumb_free(ctx, m.quantizer);
+    crumb_free(ctx, m.optional);
     return status;
 }

@@ -5,14 +5,14 @@
 #include "formats/safetensors.h"
 
 /* A network with a convolution (2 outputs, 3 inputs, 2x2 kernel), batch norm and a linear layer. */
-static crumb_status build(crumb_ctx *ctx, crumb_graph **out) {
+static crumb_status build_norm(crumb_ctx *ctx, bool affine, crumb_graph **out) {
     crumb_graph *graph;
     CRUMB_TRY(crumb_graph_create(ctx, &graph));
     int x;
     crumb_status status = crumb_graph_input(graph, "image", CRUMB_SHAPE(1, 4, 4, 3), &x);
     status = status != CRUMB_OK ? status
                                 : crumb_graph_conv2d(graph, "conv", x, (crumb_conv){.out = 2, .kernel = 2, .stride = 2}, &x);
-    status = status != CRUMB_OK ? status : crumb_graph_batch_norm(graph, "bn", x, true, &x);
+    status = status != CRUMB_OK ? status : crumb_graph_batch_norm(graph, "bn", x, affine, &x);
     status = status != CRUMB_OK ? status : crumb_graph_flatten(graph, "flat", x, &x);
     status = status != CRUMB_OK ? status : crumb_graph_linear(graph, "fc", x, 3, true, &x);
     if (status != CRUMB_OK) {
@@ -24,6 +24,10 @@ static crumb_status build(crumb_ctx *ctx, crumb_graph **out) {
     crumb_graph_initialise(graph, 3);
     *out = graph;
     return CRUMB_OK;
+}
+
+static crumb_status build(crumb_ctx *ctx, crumb_graph **out) {
+    return build_norm(ctx, true, out);
 }
 
 static char path[128];
@@ -219,6 +223,36 @@ static void test_mismatches(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
+/* PyTorch stores no weight and bias of a batch norm with affine=False: the file is complete without them, and they stay 1 and
+ * 0. */
+static void test_norm_without_affine(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    const hand_case file = {.tensor = {{"conv.weight", "F32", SHAPE(2, 3, 2, 2)},
+                                       {"bn.running_mean", "F32", SHAPE(2)},
+                                       {"bn.running_var", "F32", SHAPE(2)},
+                                       {"fc.weight", "F32", SHAPE(3, 8)},
+                                       {"fc.bias", "F32", SHAPE(3)}}};
+    write_hand(ctx, &file);
+    crumb_graph *plain, *affine;
+    assert_ok(ctx, build_norm(ctx, false, &plain));
+    assert_ok(ctx, build_norm(ctx, true, &affine));
+    assert_ok(ctx, load(plain, "", true));
+    for (int i = 0; i < plain->values; i++) {
+        const crumb_value *value = &plain->value[i];
+        bool one = stored(value) && strcmp(value->name, "bn.weight") == 0;
+        for (int64_t j = 0; stored(value) && j < crumb_shape_count(value->shape); j++) {
+            assert_true(value->data[j] == (one ? 1.0f : 0.0f));
+        }
+    }
+    assert_fails(ctx, CRUMB_ERROR_FORMAT, "lacks bn.weight, bn.bias", load(affine, "", true));
+    crumb_graph_destroy(plain);
+    crumb_graph_destroy(affine);
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
 /* A float file may fill a quantized network: its quantizers' states keep their presets. And a quantized file fills it entirely.
  */
 static void test_quantizer_state(void **state) {
@@ -250,10 +284,8 @@ static void test_quantizer_state(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_mismatches),
-        cmocka_unit_test(test_quantizer_state),
+        cmocka_unit_test(test_round_trip),          cmocka_unit_test(test_layout),          cmocka_unit_test(test_mismatches),
+        cmocka_unit_test(test_norm_without_affine), cmocka_unit_test(test_quantizer_state),
     };
     char folder[64];
     strcpy(folder, test_folder());
