@@ -270,6 +270,44 @@ CRUMB_API crumb_status crumb_image_load(crumb_ctx *ctx, const char *path, int64_
                                         int64_t resize, uint8_t **pixels);
 CRUMB_API void crumb_image_free(crumb_ctx *ctx, uint8_t *pixels);
 
+/* ---- Loss surfaces: the plane through three models of one network. docs/SURFACE.md has the formulas. */
+
+typedef struct crumb_surface_value {
+    double train_loss, train_error, test_loss, test_error; /* mean cross-entropy in nats, errors in percent */
+} crumb_surface_value;
+
+typedef struct crumb_surface_progress {
+    int64_t done, total, found; /* points, those of the quantized and of the float domain; found: by an earlier call */
+    bool quantized;             /* domain of the last one */
+    crumb_surface_value value;  /* of the last one */
+} crumb_surface_progress;
+
+typedef struct crumb_surface_options {
+    const char *models[3];    /* files that crumb wrote */
+    const char *train, *test; /* data sets */
+    const char *out;          /* folder: points.jsonl while it runs, surface.json in the end */
+    int64_t grid;             /* points a side; 0: 21 */
+    double margin;            /* around the models, as a share of the two lengths of the plane; negative: 0.2 */
+    int64_t train_images, test_images, norm_images; /* that measure a point and its batch-norm statistics; 0: 1000 */
+    int64_t batch;            /* 0: 100 */
+    uint64_t seed;            /* chooses the images */
+    bool refit;               /* quantizers look for the steps of each point; false: they hold the mean of the models' */
+    bool (*progress)(void *user, const crumb_surface_progress *progress); /* after each point; false stops. May be NULL */
+    void *user;
+} crumb_surface_options;
+
+typedef struct crumb_surface_result {
+    double x[3], y[3];                         /* where the models lie, in Euclidean distance from the first */
+    crumb_surface_value quantized[3], plain[3]; /* what they do; NaN where no model is quantized */
+    double step_spread; /* largest relative difference of a quantizer's state among the models */
+    crumb_surface_value best_quantized, best_plain; /* the smallest of each over the grid */
+} crumb_surface_result;
+
+/* Goes on with what OUT holds of the same surface; ARGUMENT if it holds another. */
+CRUMB_API crumb_status crumb_surface(crumb_ctx *ctx, const crumb_surface_options *options, crumb_surface_result *result);
+/* Draws a surface.json as filled contours, both domains side by side, the models marked. UNSUPPORTED: there is no gnuplot. */
+CRUMB_API crumb_status crumb_surface_draw(crumb_ctx *ctx, const char *json_path, const char *svg_path);
+
 /* ---- Measuring. */
 
 typedef struct crumb_bench_result {

@@ -13,6 +13,16 @@ static const crumb_quant *site_of(const crumb_graph *graph, int value) {
     return node >= 0 ? crumb_node_site(graph, node) : NULL;
 }
 
+bool *crumb_network_states(const crumb_graph *graph) {
+    bool *own = crumb_alloc(graph->ctx, (size_t)graph->values + 1, sizeof(*own));
+    for (int i = 0; own != NULL && i < graph->nodes; i++) {
+        for (int k = 1; crumb_node_site(graph, i) != NULL && k < graph->node[i].inputs; k++) {
+            own[graph->node[i].input[k]] = true;
+        }
+    }
+    return own;
+}
+
 static bool is_stored(const crumb_value *value) {
     return value->kind == CRUMB_VALUE_PARAM || value->kind == CRUMB_VALUE_STATE;
 }
@@ -139,11 +149,17 @@ static crumb_status check_fit(const crumb_network *network, const crumb_dataset 
     return CRUMB_OK;
 }
 
-static crumb_status open_feed(const crumb_network *network, crumb_dataset *dataset, int64_t batch, crumb_feed **feed) {
-    crumb_feed_options options = {.batch = batch, .workers = 1};
+crumb_status crumb_network_feed(const crumb_network *network, crumb_dataset *dataset, crumb_feed_options options,
+                                crumb_feed **feed) {
     options.augments = crumb_source_still(network->recipe, options.augment);
     CRUMB_TRY(crumb_source_normalisation(network->recipe, dataset, options.mean, options.deviation));
-    return crumb_feed_create(dataset, &options, feed);
+    CRUMB_TRY(crumb_feed_create(dataset, &options, feed));
+    crumb_status status = check_fit(network, dataset, crumb_source_image(*feed));
+    if (status != CRUMB_OK) {
+        crumb_feed_destroy(*feed);
+        *feed = NULL;
+    }
+    return status;
 }
 
 crumb_status crumb_evaluate(crumb_network *network, crumb_dataset *dataset, const crumb_evaluate_options *given,
@@ -156,10 +172,8 @@ crumb_status crumb_evaluate(crumb_network *network, crumb_dataset *dataset, cons
     crumb_exec *exec = NULL;
     crumb_score score = {0};
     double start = crumb_seconds();
-    crumb_status status = open_feed(network, dataset, plan.batch, &feed);
-    if (status == CRUMB_OK) {
-        status = check_fit(network, dataset, crumb_source_image(feed));
-    }
+    crumb_feed_options wanted = {.batch = plan.batch, .workers = 1};
+    crumb_status status = crumb_network_feed(network, dataset, wanted, &feed);
     if (status == CRUMB_OK) {
         status = crumb_exec_create(network->graph, &plan, &exec);
     }

@@ -21,6 +21,12 @@ struct crumb_network {
     int64_t packed_bytes;
 };
 
+/* For every value of a graph: is it the state of a quantize node? crumb_free it; NULL: no memory. */
+bool *crumb_network_states(const crumb_graph *graph);
+/* Images as the network takes them: its normalisation, its augmentations that are not random. SHAPE if they do not fit. */
+crumb_status crumb_network_feed(const crumb_network *network, crumb_dataset *dataset, crumb_feed_options options,
+                                crumb_feed **feed);
+
 /* Fills packed_bytes; once, when the weights are in. */
 crumb_status crumb_network_measure(crumb_network *network);
 

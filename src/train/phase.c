@@ -12,17 +12,6 @@ static const crumb_phase *phase_of(const crumb_trainer *trainer) {
 
 /* ---- The network. */
 
-/* True for every value that is the state of a quantize node. */
-static bool *quantizer_values(const crumb_graph *graph) {
-    bool *own = crumb_alloc(graph->ctx, (size_t)graph->values + 1, sizeof(*own));
-    for (int i = 0; own != NULL && i < graph->nodes; i++) {
-        for (int k = 1; crumb_node_site(graph, i) != NULL && k < graph->node[i].inputs; k++) {
-            own[graph->node[i].input[k]] = true;
-        }
-    }
-    return own;
-}
-
 /* Every loss takes the logits first and the labels last. */
 static crumb_status add_loss(crumb_trainer *trainer, crumb_graph *network) {
     const crumb_recipe *recipe = trainer->recipe;
@@ -49,7 +38,7 @@ static crumb_status add_loss(crumb_trainer *trainer, crumb_graph *network) {
 
 /* train.decay_all: weight decay on everything learned that is not a quantizer's. */
 static crumb_status decay_everything(crumb_graph *network) {
-    bool *own = quantizer_values(network);
+    bool *own = crumb_network_states(network);
     if (own == NULL) {
         return CRUMB_ERROR_MEMORY;
     }
@@ -232,7 +221,7 @@ static crumb_status observe(crumb_trainer *trainer) {
     int64_t valid;
     crumb_exec *exec = NULL;
     crumb_exec_options options = {.batch = observed_images(trainer), .reference = true};
-    bool *own = quantizer_values(network);
+    bool *own = crumb_network_states(network);
     float *block = crumb_alloc(trainer->ctx, crumb_states_size(network) + 1, sizeof(*block));
     crumb_status status = own != NULL && block != NULL ? crumb_exec_create(network, &options, &exec) : CRUMB_ERROR_MEMORY;
     if (status == CRUMB_OK) {

@@ -1,0 +1,345 @@
+/* Measuring a point of a loss surface on the quantized weight domain (Shin et al., SQWA, arXiv 2002.00343; Garipov et al.,
+ * arXiv 1802.10026, for the plane):
+ *
+ *     L(Q(P(a, b))): every weight tensor quantized with its own quantizer, batch norm's statistics computed anew for these
+ *     weights, then loss and error.
+ *
+ * The quantizers' states (steps) are held at the mean of the three models', which is their common value where they were trained
+ * with frozen steps; otherwise every point would have another set of levels. The network that is evaluated has no quantizers of
+ * weights: it gets Q(P) or P, so both domains differ in nothing else. Its activations keep their quantizers. */
+#include "train/surface.h"
+
+#include "train/trainer_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- Values of the base network's graph. */
+
+/* Coordinates of the plane: what is learned, but for quantizers' steps. */
+static bool is_coordinate(const crumb_value *value, bool state) {
+    return value->kind == CRUMB_VALUE_PARAM && !state;
+}
+
+static int64_t size_of(const crumb_graph *graph, int v) {
+    return crumb_shape_count(graph->value[v].shape);
+}
+
+static bool has_weight_site(const crumb_graph *graph) {
+    for (int i = 0; i < graph->nodes; i++) {
+        const crumb_quant *site = crumb_node_site(graph, i);
+        if (site != NULL && site->weight) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Opening. */
+
+static crumb_status check_same(const crumb_terrain *t, int index) {
+    const crumb_network *a = t->model[0], *b = t->model[index];
+    const crumb_model_choice *x = &a->recipe->model, *y = &b->recipe->model;
+    if (x->model != y->model || memcmp(x->params, y->params, sizeof(x->params)) != 0 || a->classes != b->classes ||
+        !crumb_shape_equal(a->image, b->image)) {
+        return crumb_fail(t->ctx, CRUMB_ERROR_ARGUMENT, "%s and %s are not the same network", t->options.models[0],
+                          t->options.models[index]);
+    }
+    const crumb_network *base = t->model[t->base];
+    if (t->quantized && has_weight_site(b->graph) &&
+        memcmp(&b->recipe->quant, &base->recipe->quant, sizeof(b->recipe->quant)) != 0) {
+        return crumb_fail(t->ctx, CRUMB_ERROR_ARGUMENT, "%s and %s have different quantizers", t->options.models[t->base],
+                          t->options.models[index]);
+    }
+    return CRUMB_OK;
+}
+
+static crumb_status open_models(crumb_terrain *t) {
+    for (int i = 0; i < CRUMB_SURFACE_MODELS; i++) {
+        CRUMB_TRY(crumb_network_open(t->ctx, t->options.models[i], &t->model[i]));
+        if (!t->quantized && has_weight_site(t->model[i]->graph)) {
+            t->quantized = true;
+            t->base = i;
+        }
+    }
+    for (int i = 0; i < CRUMB_SURFACE_MODELS; i++) {
+        CRUMB_TRY(check_same(t, i));
+    }
+    return CRUMB_OK;
+}
+
+/* The base's graph with its activations' quantizers, and the weights as they are given. */
+static crumb_status build_graph(crumb_terrain *t) {
+    const crumb_network *base = t->model[t->base];
+    const crumb_model_choice *model = &base->recipe->model;
+    crumb_quant_policy policy = base->recipe->quant;
+    crumb_graph *plain;
+    policy.weights.quantizer = NULL;
+    for (int i = 0; i < policy.rules; i++) {
+        policy.rule[i].weights.quantizer = NULL;
+    }
+    CRUMB_TRY(crumb_model_build(t->ctx, model->model, model->params, base->image, base->classes, 0, &plain));
+    crumb_status status = crumb_graph_quantize(plain, &policy, &t->graph);
+    crumb_graph_destroy(plain);
+    if (status != CRUMB_OK) {
+        return status;
+    }
+    crumb_exec_options options = {.batch = t->options.batch};
+    return crumb_exec_create(t->graph, &options, &t->exec);
+}
+
+/* A quantizer's state of all models that have it, replaced in the base by the mean. */
+static void share_value(crumb_terrain *t, const char *name, bool weight) {
+    crumb_value *base = &t->model[t->base]->graph->value[crumb_graph_find(t->model[t->base]->graph, name)];
+    for (int64_t i = 0; i < crumb_shape_count(base->shape); i++) {
+        double sum = 0, low = INFINITY, high = -INFINITY;
+        int count = 0;
+        for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+            int at = crumb_graph_find(t->model[m]->graph, name);
+            double value = at >= 0 ? (double)t->model[m]->graph->value[at].data[i] : 0;
+            sum += value;
+            count += at >= 0;
+            low = at >= 0 && value < low ? value : low;
+            high = at >= 0 && value > high ? value : high;
+        }
+        double mean = sum / count, spread = mean != 0 ? (high - low) / fabs(mean) : 0;
+        t->step_spread = weight && spread > t->step_spread ? spread : t->step_spread;
+        base->data[i] = (float)mean;
+    }
+}
+
+/* States of weights that are functions of the weight are brought up to date in every model first. */
+static void share_states(crumb_terrain *t) {
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        const crumb_graph *graph = t->model[m]->graph;
+        for (int i = 0; i < graph->nodes; i++) {
+            const crumb_quant *site = crumb_node_site(graph, i);
+            if (site != NULL && site->weight && site->quantizer->observe != NULL) {
+                crumb_quant_call call = crumb_node_call(graph, i);
+                site->quantizer->observe(&call);
+            }
+        }
+    }
+    const crumb_graph *base = t->model[t->base]->graph;
+    for (int i = 0; i < base->nodes; i++) {
+        const crumb_quant *site = crumb_node_site(base, i);
+        for (int k = 1; site != NULL && k < base->node[i].inputs; k++) {
+            share_value(t, base->value[base->node[i].input[k]].name, site->weight);
+        }
+    }
+    crumb_graph_copy(t->graph, base, NULL); /* the activations' states, too */
+}
+
+/* The three models' coordinates, and the plane through them. */
+static crumb_status make_plane(crumb_terrain *t) {
+    const bool *state = t->base_state;
+    const crumb_graph *base = t->model[t->base]->graph;
+    float *w[CRUMB_SURFACE_MODELS] = {0};
+    int64_t count = 0, at = 0;
+    for (int v = 0; v < base->values; v++) {
+        count += is_coordinate(&base->value[v], state[v]) ? size_of(base, v) : 0;
+    }
+    crumb_status status = CRUMB_OK;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS && status == CRUMB_OK; m++) {
+        w[m] = crumb_alloc(t->ctx, (size_t)count + 1, sizeof(float));
+        status = w[m] != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
+        at = 0;
+        for (int v = 0; v < base->values && status == CRUMB_OK; v++) {
+            if (is_coordinate(&base->value[v], state[v])) {
+                const crumb_graph *graph = t->model[m]->graph;
+                memcpy(w[m] + at, graph->value[crumb_graph_find(graph, base->value[v].name)].data,
+                       (size_t)size_of(base, v) * sizeof(float));
+                at += size_of(base, v);
+            }
+        }
+    }
+    status = status == CRUMB_OK ? crumb_plane_make(t->ctx, (const float *const *)w, count, &t->plane) : status;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        crumb_free(t->ctx, w[m]);
+    }
+    return status;
+}
+
+static crumb_status open_data(crumb_terrain *t) {
+    crumb_surface_options *o = &t->options;
+    const crumb_network *base = t->model[t->base];
+    CRUMB_TRY(crumb_dataset_open(t->ctx, o->train, o->seed, &t->train_set));
+    CRUMB_TRY(crumb_dataset_open(t->ctx, o->test, o->seed, &t->test_set));
+    int64_t least = t->train_set->info.count < t->test_set->info.count ? t->train_set->info.count : t->test_set->info.count;
+    o->batch = o->batch < least ? o->batch : least;
+    crumb_feed_options options = {.batch = o->batch, .shuffle = true, .seed = o->seed, .workers = 1};
+    CRUMB_TRY(crumb_network_feed(base, t->train_set, options, &t->train));
+    return crumb_network_feed(base, t->test_set, options, &t->test);
+}
+
+static int64_t states_size(const crumb_terrain *t) {
+    int64_t count = 0;
+    for (int v = 0; v < t->graph->values; v++) {
+        count += t->state[v] ? size_of(t->graph, v) : 0;
+    }
+    return count;
+}
+
+/* The states of the evaluated graph's quantizers, into or out of t->keep. */
+static void copy_states(crumb_terrain *t, bool save) {
+    float *at = t->keep;
+    for (int v = 0; v < t->graph->values; v++) {
+        if (t->state[v]) {
+            size_t bytes = (size_t)size_of(t->graph, v) * sizeof(float);
+            float *data = t->graph->value[v].data;
+            memcpy(save ? at : data, save ? data : at, bytes);
+            at += size_of(t->graph, v);
+        }
+    }
+}
+
+static crumb_status prepare(crumb_terrain *t) {
+    t->state = crumb_network_states(t->graph);
+    t->base_state = crumb_network_states(t->model[t->base]->graph);
+    if (t->state == NULL || t->base_state == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    CRUMB_TRY(make_plane(t));
+    t->point = crumb_alloc(t->ctx, (size_t)t->plane.count + 1, sizeof(float));
+    t->keep = crumb_alloc(t->ctx, (size_t)states_size(t) + 1, sizeof(float));
+    if (t->point == NULL || t->keep == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    copy_states(t, true);
+    return CRUMB_OK;
+}
+
+static crumb_status open_all(crumb_terrain *t) {
+    CRUMB_TRY(open_models(t));
+    CRUMB_TRY(open_data(t));
+    CRUMB_TRY(build_graph(t));
+    share_states(t);
+    return prepare(t);
+}
+
+crumb_status crumb_terrain_open(crumb_ctx *ctx, const crumb_surface_options *options, crumb_terrain *terrain) {
+    *terrain = (crumb_terrain){.ctx = ctx, .options = *options};
+    crumb_status status = open_all(terrain);
+    if (status != CRUMB_OK) {
+        crumb_terrain_close(terrain);
+    }
+    return status;
+}
+
+void crumb_terrain_close(crumb_terrain *t) {
+    crumb_exec_destroy(t->exec);
+    crumb_graph_destroy(t->graph);
+    crumb_feed_destroy(t->train);
+    crumb_feed_destroy(t->test);
+    crumb_dataset_close(t->train_set);
+    crumb_dataset_close(t->test_set);
+    for (int i = 0; i < CRUMB_SURFACE_MODELS; i++) {
+        crumb_network_close(t->model[i]);
+    }
+    crumb_plane_free(&t->plane);
+    crumb_free(t->ctx, t->state);
+    crumb_free(t->ctx, t->base_state);
+    crumb_free(t->ctx, t->point);
+    crumb_free(t->ctx, t->keep);
+    *t = (crumb_terrain){.ctx = t->ctx};
+}
+
+uint64_t crumb_terrain_digest(const crumb_terrain *t) {
+    uint64_t digest = 0;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        const crumb_graph *graph = t->model[m]->graph;
+        for (int v = 0; v < graph->values; v++) {
+            const float *data = graph->value[v].data;
+            for (int64_t i = 0; data != NULL && i < size_of(graph, v); i++) {
+                uint32_t bits;
+                memcpy(&bits, &data[i], sizeof(bits));
+                digest = crumb_mix(digest + bits + 0x9e3779b97f4a7c15u);
+            }
+        }
+    }
+    return digest;
+}
+
+/* ---- A point. */
+
+/* The point's numbers into the base's graph and, for what no quantizer changes, into the evaluated one. */
+static void place(crumb_terrain *t) {
+    const crumb_graph *base = t->model[t->base]->graph;
+    const float *at = t->point;
+    for (int v = 0; v < base->values; v++) {
+        if (is_coordinate(&base->value[v], t->base_state[v])) {
+            size_t bytes = (size_t)size_of(base, v) * sizeof(float);
+            memcpy(base->value[v].data, at, bytes);
+            memcpy(t->graph->value[crumb_graph_find(t->graph, base->value[v].name)].data, at, bytes);
+            at += size_of(base, v);
+        }
+    }
+}
+
+/* A step that the quantizer computes from the weight is computed anew; a learned one has no rule to find it by. */
+static void refit(const crumb_quant_call *call) {
+    const crumb_quantizer *quantizer = call->site->quantizer;
+    bool learned = false;
+    for (int k = 0; quantizer->state[k].name != NULL; k++) {
+        learned |= quantizer->state[k].learned;
+    }
+    for (int k = 0; !learned && quantizer->state[k].name != NULL; k++) {
+        for (int64_t i = 0; i < call->state_count[k]; i++) {
+            call->state[k][i] = quantizer->state[k].preset;
+        }
+    }
+    if (!learned && quantizer->observe != NULL) {
+        quantizer->observe(call);
+    }
+}
+
+/* Weight by weight from the base's graph into the evaluated one. */
+static void quantize(crumb_terrain *t) {
+    const crumb_graph *base = t->model[t->base]->graph;
+    for (int i = 0; i < base->nodes; i++) {
+        const crumb_quant *site = crumb_node_site(base, i);
+        if (site == NULL || !site->weight) {
+            continue;
+        }
+        crumb_quant_call call = crumb_node_call(base, i);
+        if (t->options.refit) {
+            refit(&call);
+        }
+        const char *name = base->value[base->node[i].input[0]].name;
+        call.y = t->graph->value[crumb_graph_find(t->graph, name)].data;
+        site->quantizer->fake(&call);
+    }
+}
+
+static crumb_status score(crumb_terrain *t, crumb_feed *feed, int64_t images, double *loss, double *error) {
+    crumb_score score = {0};
+    crumb_evaluation evaluation;
+    CRUMB_TRY(crumb_score_feed(&score, t->exec, t->graph, -1, feed, images, NULL));
+    crumb_score_result(&score, 0, &evaluation);
+    *loss = evaluation.loss;
+    *error = 100 - evaluation.top1;
+    return CRUMB_OK;
+}
+
+static crumb_status evaluate(crumb_terrain *t, crumb_surface_value *value) {
+    const crumb_surface_options *o = &t->options;
+    int64_t batches = o->norm_images / o->batch, most = crumb_feed_steps(t->train);
+    batches = batches < 1 ? 1 : batches < most ? batches : most;
+    crumb_feed_seek(t->train, 0, 0);
+    CRUMB_TRY(crumb_reestimate(t->exec, t->graph, -1, t->train, batches, o->seed));
+    CRUMB_TRY(score(t, t->train, o->train_images, &value->train_loss, &value->train_error));
+    return score(t, t->test, o->test_images, &value->test_loss, &value->test_error);
+}
+
+crumb_status crumb_terrain_measure(crumb_terrain *t, double a, double b, bool quantized, crumb_surface_value *value) {
+    crumb_surface_value found;
+    crumb_plane_point(&t->plane, a, b, t->point);
+    place(t);
+    copy_states(t, false);
+    if (quantized) {
+        quantize(t);
+    }
+    CRUMB_TRY(evaluate(t, &found));
+    *value = found;
+    return CRUMB_OK;
+}
