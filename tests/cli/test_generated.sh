@@ -35,7 +35,7 @@ cd "$root"
 expect 0 manual
 cp "$work/stdout" "$work/crumb.1"
 head -2 "$work/crumb.1" | grep -q '^\.TH CRUMB 1' || wrong "the man page has no title"
-for command in train compare eval info data import bench report; do
+for command in train compare surface eval info data import bench report; do
     expect 0 $command --help
     for option in $(grep -oE -- '--[a-z-]+' "$work/stdout" | sort -u); do
         grep -qF -- "${option//-/\\-}" "$work/crumb.1" || wrong "the man page lacks $option of $command"
