@@ -27,6 +27,24 @@ static void number_cell(cli_table *table, const json_t *object, const char *key,
     }
 }
 
+/* What the models of each loss surface do, in the domain of the picture's left side. */
+static void print_surfaces(const json_t *surfaces) {
+    const json_t *surface, *model;
+    size_t i, k;
+    json_array_foreach(surfaces, i, surface) {
+        printf("\n%s\n", text_of(surface, "file"));
+        cli_table rows = {.align = "lrr"};
+        json_array_foreach(json_object_get(surface, "models"), k, model) {
+            const json_t *quantized = json_object_get(model, "quantized");
+            const json_t *at = quantized != NULL ? quantized : json_object_get(model, "float");
+            cli_table_cell(&rows, "%s", text_of(model, "name"));
+            number_cell(&rows, at, "train_loss", 4);
+            number_cell(&rows, at, "test_error", 2);
+        }
+        cli_table_print(&rows, stdout, "  ");
+    }
+}
+
 static void print_table(const cli *self, const json_t *report) {
     static const char *const heads[] = {"run", "network", "W", "A", "top1", "best", "direct", "epochs", "images/s"};
     const json_t *runs = json_object_get(report, "runs"), *run, *comparison, *variant;
@@ -47,7 +65,11 @@ static void print_table(const cli *self, const json_t *report) {
         number_cell(&table, run, "epochs", 0);
         number_cell(&table, run, "images_per_second", 0);
     }
-    cli_table_print(&table, stdout, "");
+    if (json_array_size(runs) > 0) {
+        cli_table_print(&table, stdout, "");
+    } else {
+        cli_table_free(&table);
+    }
     json_array_foreach(json_object_get(report, "comparisons"), i, comparison) {
         printf("\n%s, control %s\n", text_of(comparison, "folder"), text_of(comparison, "control"));
         cli_table rows = {.align = "lrrl"};
@@ -59,6 +81,7 @@ static void print_table(const cli *self, const json_t *report) {
         }
         cli_table_print(&rows, stdout, "  ");
     }
+    print_surfaces(json_object_get(report, "surfaces"));
     (void)self;
 }
 
@@ -143,11 +166,13 @@ const cli_command cli_report = {
     .examples = "crumb report runs/demo-w2a2                      # report.html\n"
                 "crumb report runs/* -o all.html                  # several runs in the same pictures\n"
                 "crumb report runs/methods                        # a folder that crumb compare wrote\n"
+                "crumb report runs/sqwa runs/plane                # a run, and a loss surface that crumb surface wrote\n"
                 "crumb report runs/* --json                       # the table alone, on stdout\n",
     .about = "The page holds everything: no network and no scripts are needed to read it, light and dark follow the reader. It "
              "shows the "
              "result table, learning curves, rates, bits and phases, each layer's weights as histograms with the quantization "
-             "levels, the quantization errors, and the effective recipes. Unfinished runs are shown as far as they came; what "
+             "levels, the quantization errors, loss surfaces, and the effective recipes. Unfinished runs are shown as far as "
+             "they came; what "
              "is missing or damaged is said in its place.\n\nPictures are drawn by gnuplot (Debian package gnuplot-nox).",
     .options = options_table,
     .size = sizeof(report_options),

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const names[] = {"log.jsonl",   "histograms.jsonl", "recipe.yaml",
-                                    "result.json", "compare.json",     "best.safetensors"};
+static const char *const names[] = {"log.jsonl",    "histograms.jsonl", "recipe.yaml",     "result.json",
+                                    "compare.json", "surface.json",     "best.safetensors"};
 enum { FILES = sizeof(names) / sizeof(names[0]) };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -16,12 +16,12 @@ extern "C" {
 
 typedef struct crumb_report crumb_report;
 
-/* Reads the folders. FORMAT if none of them holds anything of a run or a comparison. */
+/* Reads the folders. FORMAT if none of them holds a run, a comparison or a surface. */
 CRUMB_API crumb_status crumb_report_open(crumb_ctx *ctx, const char *const *folders, int count, crumb_report **report);
 CRUMB_API void crumb_report_close(crumb_report *report);
 
 /* The result table as a JSON object: {"runs": [{"folder", "name", "model", "finished", "val_top1", ..., "problems"}],
- * "comparisons": [...]}. crumb_text_free it. */
+ * "comparisons": [...], "surfaces": [...]}. crumb_text_free it. */
 CRUMB_API crumb_status crumb_report_json(const crumb_report *report, char **json);
 
 enum { CRUMB_REPORT_EPOCHS = 4 };

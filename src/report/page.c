@@ -346,6 +346,8 @@ static void print_title(crumb_page *page) {
         crumb_page_text(page, slash != NULL && slash[1] != '\0' ? slash + 1 : report->comparison[0].folder);
     } else if (report->runs == 1) {
         crumb_page_text(page, report->run[0].label);
+    } else if (report->runs == 0 && report->surfaces > 0) {
+        crumb_text_print(&page->html, "Loss surface%s", report->surfaces > 1 ? "s" : "");
     } else {
         crumb_text_print(&page->html, "Training runs");
     }
@@ -357,13 +359,16 @@ static void print_summary(crumb_page *page) {
     for (int i = 0; i < report->runs; i++) {
         finished += report->run[i].finished;
     }
+    if (report->runs == 0) {
+        return;
+    }
     crumb_text_print(&page->html, "<p class=\"lead\">");
     if (report->runs == 1) {
         crumb_page_text(page, report->run[0].folder);
         crumb_text_print(&page->html, finished == 1 ? "" : ", not finished");
-    } else if (report->runs > 0 && finished == report->runs) {
+    } else if (finished == report->runs) {
         crumb_text_print(&page->html, "%d runs, all finished", report->runs);
-    } else if (report->runs > 0) {
+    } else {
         crumb_text_print(&page->html, "%d of %d runs finished", finished, report->runs);
     }
     crumb_text_print(&page->html, "</p>\n");
@@ -371,7 +376,8 @@ static void print_summary(crumb_page *page) {
 
 static crumb_status print_page(crumb_page *page) {
     static crumb_status (*const sections[])(crumb_page *) = {
-        crumb_section_comparisons, crumb_section_results, crumb_section_curves, crumb_section_layers, crumb_section_recipes,
+        crumb_section_comparisons, crumb_section_results,  crumb_section_curves,
+        crumb_section_layers,      crumb_section_surfaces, crumb_section_recipes,
     };
     crumb_text_print(&page->html, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\n"
                                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"

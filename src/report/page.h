@@ -5,6 +5,7 @@
 #include "crumb/report.h"
 #include "report/plot.h"
 #include "report/run.h"
+#include "report/surface.h"
 
 enum { CRUMB_COMPARE_SEEDS = 64 };
 
@@ -27,9 +28,10 @@ typedef struct crumb_comparison_view {
 
 struct crumb_report {
     crumb_ctx *ctx;
-    int runs, comparisons;
+    int runs, comparisons, surfaces;
     crumb_run *run;
     crumb_comparison_view *comparison;
+    crumb_surface_view **surface;
     crumb_text notes; /* about folders that hold no run, a line each */
     int skipped;      /* arguments that are no folders: shells put files there, too, for "all in runs" */
 };
@@ -71,11 +73,17 @@ crumb_status crumb_section_results(crumb_page *page);
 crumb_status crumb_section_comparisons(crumb_page *page);
 crumb_status crumb_section_curves(crumb_page *page);
 crumb_status crumb_section_layers(crumb_page *page);
+crumb_status crumb_section_surfaces(crumb_page *page);
 crumb_status crumb_section_recipes(crumb_page *page);
 
 /* ---- comparison.c */
 
 /* Reads DIR/compare.json into the next comparison; false: there is none, and no VARIANT/seed-N folder either. */
 crumb_status crumb_comparison_view_read(crumb_report *report, const char *folder, bool *found);
+
+/* ---- planes.c */
+
+/* Reads DIR/surface.json into the next surface; false: there is none, or it is damaged, which a note says. */
+crumb_status crumb_report_take_surface(crumb_report *report, const char *folder, bool *found);
 
 #endif

@@ -25,6 +25,7 @@ const char crumb_page_style[] =
     ".tag{font-size:.75rem;color:var(--plot-accent);margin-left:.5rem}\n"
     ".figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,23rem),1fr));gap:1.75rem 2.25rem}\n"
     ".small{grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr));gap:1.5rem 2rem}\n"
+    ".pairs{max-width:58rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr))}\n"
     "figure{margin:0;min-width:0}\n"
     "figcaption{font-size:.9rem;font-weight:600;margin-bottom:.25rem;overflow-wrap:anywhere}\n"
     "svg.plot{display:block;width:100%;height:auto;overflow:visible;color:var(--plot-ink)}\n"

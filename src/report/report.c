@@ -1,4 +1,4 @@
-/* From folders to what is known of them: runs, comparisons, the table as JSON. */
+/* From folders to what is known of them: runs, comparisons, loss surfaces, the table as JSON. */
 #include "base/file.h"
 #include "report/json.h"
 #include "report/page.h"
@@ -18,8 +18,10 @@ static bool is_folder(const char *path) {
 
 /* ---- Runs. */
 
-/* Adds the run of a folder; one of which nothing is readable leaves its notes with the report. */
-static crumb_status add_run(crumb_report *report, const char *folder, const char *variant, int64_t seed, int colour) {
+/* Adds the run of a folder; one of which nothing is readable leaves its notes with the report, unless it holds something else.
+ */
+static crumb_status add_run(crumb_report *report, const char *folder, const char *variant, int64_t seed, int colour,
+                            bool other) {
     if (report->runs == RUNS_MAX) {
         crumb_text_print(&report->notes, "%s: a report has at most %d runs\n", folder, RUNS_MAX);
         return CRUMB_OK;
@@ -32,7 +34,7 @@ static crumb_status add_run(crumb_report *report, const char *folder, const char
         report->runs++;
         return CRUMB_OK;
     }
-    if (status == CRUMB_OK) {
+    if (status == CRUMB_OK && !other) {
         crumb_text_print(&report->notes, "%s: no run\n", folder);
     }
     crumb_run_free(run);
@@ -81,7 +83,7 @@ typedef struct variant_scan {
 
 static crumb_status take_seed(crumb_report *report, const char *path, const char *name, void *user) {
     const variant_scan *scan = user;
-    return add_run(report, path, scan->name, atoll(name + strlen("seed-")), scan->colour);
+    return add_run(report, path, scan->name, atoll(name + strlen("seed-")), scan->colour, false);
 }
 
 /* Variants that compare.json knows come first, in its order. */
@@ -130,15 +132,16 @@ static crumb_status look_for_seeds(crumb_report *report, const char *path, const
 
 static crumb_status add_folder(crumb_report *report, const char *folder) {
     char path[4096];
-    bool found = false, seeds = false;
+    bool found = false, seeds = false, surface = false;
     if (snprintf(path, sizeof(path), "%s", folder) >= (int)sizeof(path) || !is_folder(folder)) {
         report->skipped++;
         return CRUMB_OK;
     }
     CRUMB_TRY(crumb_comparison_view_read(report, folder, &found));
+    CRUMB_TRY(crumb_report_take_surface(report, folder, &surface));
     CRUMB_TRY(each_folder(report, folder, is_visible, look_for_seeds, &seeds));
     if (!found && !seeds) {
-        return add_run(report, folder, "", 0, report->runs + 1);
+        return add_run(report, folder, "", 0, report->runs + 1, surface);
     }
     static const crumb_comparison_view unfinished;
     variant_scan scan = {.view = found ? &report->comparison[report->comparisons - 1] : &unfinished};
@@ -189,7 +192,9 @@ crumb_status crumb_report_open(crumb_ctx *ctx, const char *const *folders, int c
     report->ctx = report->notes.ctx = ctx;
     report->run = crumb_alloc(ctx, RUNS_MAX, sizeof(*report->run));
     report->comparison = crumb_alloc(ctx, (size_t)count + 1, sizeof(*report->comparison));
-    crumb_status status = report->run != NULL && report->comparison != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
+    report->surface = crumb_alloc(ctx, (size_t)count + 1, sizeof(crumb_surface_view *));
+    bool made = report->run != NULL && report->comparison != NULL && report->surface != NULL;
+    crumb_status status = made ? CRUMB_OK : CRUMB_ERROR_MEMORY;
     for (int i = 0; i < count && status == CRUMB_OK; i++) {
         status = add_folder(report, folders[i]);
     }
@@ -197,7 +202,7 @@ crumb_status crumb_report_open(crumb_ctx *ctx, const char *const *folders, int c
         crumb_text_print(&report->notes, "%s: not a folder\n", folders[0]);
     }
     status = status == CRUMB_OK ? report->notes.status : status;
-    if (status == CRUMB_OK && report->runs == 0 && report->comparisons == 0) {
+    if (status == CRUMB_OK && report->runs == 0 && report->comparisons == 0 && report->surfaces == 0) {
         const char *note = report->notes.at != NULL ? report->notes.at : "no folder";
         status = crumb_fail(ctx, CRUMB_ERROR_FORMAT, "no run to report: %.*s%s", (int)strcspn(note, "\n"), note,
                             count > 1 ? " (and others)" : "");
@@ -221,8 +226,12 @@ void crumb_report_close(crumb_report *report) {
     for (int i = 0; report->comparison != NULL && i < report->comparisons; i++) {
         crumb_free(report->ctx, report->comparison[i].variant);
     }
+    for (int i = 0; i < report->surfaces; i++) {
+        crumb_surface_forget(report->surface[i]);
+    }
     crumb_free(report->ctx, report->run);
     crumb_free(report->ctx, report->comparison);
+    crumb_free(report->ctx, report->surface);
     crumb_free(report->ctx, report->notes.at);
     crumb_free(report->ctx, report);
 }
@@ -294,17 +303,36 @@ static json_t *comparison_json(const crumb_comparison_view *view) {
                      text_of(view->measure), "variants", variants);
 }
 
+static json_t *surface_json(const crumb_surface_view *view) {
+    json_t *models = json_array();
+    for (int m = 0; m < CRUMB_VIEW_MODELS; m++) {
+        const crumb_surface_model *model = &view->model[m];
+        json_t *object = json_pack("{s:o}", "name", text_of(model->name));
+        for (int d = 0; d < view->domains; d++) {
+            json_object_set_new(
+                object, crumb_surface_domain(view, d),
+                json_pack("{s:o, s:o}", "train_loss", real(model->value[0][d]), "test_error", real(model->value[1][d])));
+        }
+        json_array_append_new(models, object);
+    }
+    return json_pack("{s:o, s:i, s:o}", "file", text_of(view->path), "grid", view->grid, "models", models);
+}
+
 crumb_status crumb_report_json(const crumb_report *report, char **json) {
-    json_t *runs = json_array(), *comparisons = json_array();
+    json_t *runs = json_array(), *comparisons = json_array(), *surfaces = json_array();
     for (int i = 0; i < report->runs; i++) {
         json_array_append_new(runs, run_json(&report->run[i]));
     }
     for (int i = 0; i < report->comparisons; i++) {
         json_array_append_new(comparisons, comparison_json(&report->comparison[i]));
     }
-    bool whole = (int)json_array_size(runs) == report->runs && (int)json_array_size(comparisons) == report->comparisons;
-    json_t *object =
-        json_pack("{s:o, s:o, s:o}", "runs", runs, "comparisons", comparisons, "problems", lines_of(report->notes.at));
+    for (int i = 0; i < report->surfaces; i++) {
+        json_array_append_new(surfaces, surface_json(report->surface[i]));
+    }
+    bool whole = (int)json_array_size(runs) == report->runs && (int)json_array_size(comparisons) == report->comparisons &&
+                 (int)json_array_size(surfaces) == report->surfaces;
+    json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "runs", runs, "comparisons", comparisons, "surfaces", surfaces,
+                               "problems", lines_of(report->notes.at));
     char *text = whole && object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(object);
     *json = text != NULL ? crumb_copy_text(report->ctx, text) : NULL;

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "base/file.h"
+#include "crumb/report.h"
 #include "crumb/train.h"
 #include "report/contour.h"
 #include "report/surface.h"
@@ -132,7 +133,7 @@ static const char *surface(const char *grid, const char *x, const char *model_li
 
 static void damaged_files_are_refused(void **state) {
     (void)state;
-    crumb_plot plot = {0};
+    crumb_surface_view *view = NULL;
     static const char good_x[] = "[-0.2,1.2]";
     const char *const cases[][6] = {
         {"grid", "1", good_x, models, numbers, numbers},
@@ -151,20 +152,23 @@ static void damaged_files_are_refused(void **state) {
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *const *c = cases[i];
-        assert_fails(ctx, CRUMB_ERROR_FORMAT, c[0], crumb_surface_plot(ctx, surface(c[1], c[2], c[3], c[4], c[5]), &plot));
-        assert_null(plot.script);
+        assert_fails(ctx, CRUMB_ERROR_FORMAT, c[0], crumb_surface_read(ctx, surface(c[1], c[2], c[3], c[4], c[5]), &view));
+        assert_null(view);
     }
     assert_ok(ctx, crumb_file_write(ctx, path("x.json"), "[1", 2));
-    assert_fails(ctx, CRUMB_ERROR_FORMAT, "x.json", crumb_surface_plot(ctx, path("x.json"), &plot));
-    assert_fails(ctx, CRUMB_ERROR_IO, "none.json", crumb_surface_plot(ctx, path("none.json"), &plot));
+    assert_fails(ctx, CRUMB_ERROR_FORMAT, "x.json", crumb_surface_read(ctx, path("x.json"), &view));
+    assert_fails(ctx, CRUMB_ERROR_IO, "none.json", crumb_surface_read(ctx, path("none.json"), &view));
 }
 
 static crumb_status make_script(crumb_ctx *own, void *user) {
-    crumb_plot plot;
-    CRUMB_TRY(crumb_surface_plot(own, user, &plot));
-    assert_true(plot.width > 100 && plot.height > 100);
-    crumb_surface_forget(own, &plot);
-    return CRUMB_OK;
+    crumb_plot plot = {.standalone = true};
+    crumb_surface_view *view;
+    CRUMB_TRY(crumb_surface_read(own, user, &view));
+    crumb_status status = crumb_surface_plot(view, -1, -1, &plot);
+    assert_true(status != CRUMB_OK || (plot.width > 100 && plot.height > 100));
+    crumb_free(own, (char *)plot.script);
+    crumb_surface_forget(view);
+    return status;
 }
 
 static void every_allocation(void **state) {
@@ -202,6 +206,77 @@ static void draws(void **state) {
     assert_fails(ctx, CRUMB_ERROR_IO, "nowhere", crumb_surface_draw(ctx, path("surface.json"), path("nowhere/s.svg")));
 }
 
+/* One panel has the same colours as in the picture of all: the levels are those of both domains. */
+static void panels_share_their_levels(void **state) {
+    (void)state;
+    crumb_surface_view *view;
+    static const char low[] = "{\"train_loss\":[[1,2],[1,2]],\"test_error\":[[1,2],[1,2]]}";
+    static const char high[] = "{\"train_loss\":[[1,64],[1,64]],\"test_error\":[[1,64],[1,64]]}";
+    assert_ok(ctx, crumb_surface_read(ctx, surface("2", "[-0.2,1.2]", models, low, high), &view));
+    crumb_plot all = {0}, left = {0}, right = {0};
+    assert_ok(ctx, crumb_surface_plot(view, -1, -1, &all));
+    assert_ok(ctx, crumb_surface_plot(view, 1, 0, &left));
+    assert_ok(ctx, crumb_surface_plot(view, 1, 1, &right));
+    assert_true(left.width < all.width && left.height < all.height && left.width == right.width);
+    const crumb_plot *const plots[] = {&all, &left, &right};
+    for (int i = 0; i < 3; i++) { /* 64^(1/13) and 64^(12/13) */
+        assert_non_null(strstr(plots[i]->script, "'1.38' 1"));
+        assert_non_null(strstr(plots[i]->script, "'46.5' 12"));
+        crumb_free(ctx, (char *)plots[i]->script);
+    }
+    crumb_surface_forget(view);
+}
+
+/* Planes that are flat or steep keep panels that can be read. */
+static void planes_of_any_proportions(void **state) {
+    (void)state;
+    static const char *const axes[] = {"[0,1e-4]", "[0,0.3]", "[0,1e4]"};
+    for (int i = 0; i < 3; i++) {
+        crumb_surface_view *view;
+        crumb_plot plot = {0};
+        assert_ok(ctx, crumb_surface_read(ctx, surface("2", axes[i], models, numbers, numbers), &view));
+        assert_ok(ctx, crumb_surface_plot(view, 0, 0, &plot));
+        assert_true(plot.width >= 300 && plot.width <= 520 && plot.height >= 260 && plot.height <= 580);
+        crumb_free(ctx, (char *)plot.script);
+        crumb_surface_forget(view);
+    }
+}
+
+static crumb_status report_on(crumb_ctx *own, void *user) {
+    crumb_report *report;
+    char *json = NULL;
+    const char *const folders[] = {user};
+    CRUMB_TRY(crumb_report_open(own, folders, 1, &report));
+    crumb_status status = crumb_report_json(report, &json);
+    if (status == CRUMB_OK) {
+        assert_non_null(strstr(json, "\"surfaces\""));
+        assert_non_null(strstr(json, "A: runs/it's/a<b>.safetensors"));
+    }
+    crumb_text_free(own, json);
+    crumb_report_close(report);
+    return status;
+}
+
+/* A folder with nothing but a surface makes a page, a damaged one is said. */
+static void report_has_it(void **state) {
+    (void)state;
+    crumb_report *report;
+    const char *const folders[] = {folder};
+    surface("2", "[-0.2,1.2]", models, numbers, numbers);
+    test_every_allocation(report_on, folder);
+    if (system("gnuplot --version >/dev/null 2>&1") == 0) {
+        assert_ok(ctx, crumb_report_open(ctx, folders, 1, &report));
+        assert_ok(ctx, crumb_report_write(report, NULL, path("s.svg"))); /* a page, whatever it is called */
+        crumb_report_close(report);
+        assert_true(svg_holds("<h2>Loss surface</h2>") && svg_holds("float weights") && svg_holds("p4-title"));
+        assert_true(svg_holds("/a&#60;b&#62;"));
+        assert_false(svg_holds("Not drawn"));
+    }
+    surface("3", "[-0.2,1.2]", models, numbers, numbers);
+    assert_fails(ctx, CRUMB_ERROR_FORMAT, "surface.json: no surface: x is missing",
+                 crumb_report_open(ctx, folders, 1, &report));
+}
+
 static int setup(void **state) {
     (void)state;
     snprintf(folder, sizeof(folder), "%s", test_folder());
@@ -223,6 +298,9 @@ int main(void) {
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(every_allocation),
         cmocka_unit_test(draws),
+        cmocka_unit_test(panels_share_their_levels),
+        cmocka_unit_test(planes_of_any_proportions),
+        cmocka_unit_test(report_has_it),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
