@@ -35,7 +35,9 @@ static crumb_status load(crumb_comparison *c, const crumb_compare_variant *varia
     for (int i = 0; i < (epochs > 0 ? 3 : 2); i++) {
         set[count++] = own[i];
     }
-    crumb_status status = crumb_recipe_load_with(c->ctx, c->keys.recipe, set, count, options->lookup, options->user, recipe);
+    bool first = seed == c->seed[0] && epochs == 0;
+    crumb_status status = (first ? crumb_recipe_load_with : crumb_recipe_load_again)(c->ctx, c->keys.recipe, set, count,
+                                                                                     options->lookup, options->user, recipe);
     crumb_free(c->ctx, set);
     return status;
 }

@@ -19,6 +19,7 @@ typedef struct source {
     crumb_lookup lookup;
     void *user;
     bool files; /* look whether the files named exist */
+    bool tell;  /* log which keys of the file an override has made useless */
 } source;
 
 /* "runs/w2a2.yaml" -> "w2a2"; bytes that are not UTF-8 become '?'. */
@@ -65,7 +66,7 @@ static crumb_status read_tree(const source *from, const crumb_tree *tree, crumb_
         return CRUMB_ERROR_MEMORY;
     }
     recipe->ctx = from->ctx;
-    crumb_status status = crumb_recipe_read(from->ctx, tree, from->files, recipe);
+    crumb_status status = crumb_recipe_read(from->ctx, tree, from->files, from->tell, recipe);
     if (status != CRUMB_OK) {
         crumb_free(from->ctx, recipe);
         return status;
@@ -92,19 +93,29 @@ static crumb_status parse(const source *from, const char *text, size_t size, cru
 
 crumb_status crumb_recipe_parse(crumb_ctx *ctx, const char *name, const char *text, size_t size, const char *const *overrides,
                                 int count, crumb_lookup lookup, void *user, crumb_recipe **recipe) {
-    const source from = {ctx, name, overrides, count, lookup, user, false};
+    const source from = {ctx, name, overrides, count, lookup, user, false, true};
     return parse(&from, text, size, recipe);
+}
+
+static crumb_status load(const source *from, crumb_recipe **recipe) {
+    uint8_t *data;
+    size_t size;
+    CRUMB_TRY(crumb_file_read(from->ctx, from->name, RECIPE_MAX, &data, &size));
+    crumb_status status = parse(from, (const char *)data, size, recipe);
+    crumb_free(from->ctx, data);
+    return status;
 }
 
 crumb_status crumb_recipe_load_with(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
                                     crumb_lookup lookup, void *user, crumb_recipe **recipe) {
-    const source from = {ctx, path, overrides, count, lookup, user, true};
-    uint8_t *data;
-    size_t size;
-    CRUMB_TRY(crumb_file_read(ctx, path, RECIPE_MAX, &data, &size));
-    crumb_status status = parse(&from, (const char *)data, size, recipe);
-    crumb_free(ctx, data);
-    return status;
+    const source from = {ctx, path, overrides, count, lookup, user, true, true};
+    return load(&from, recipe);
+}
+
+crumb_status crumb_recipe_load_again(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
+                                     crumb_lookup lookup, void *user, crumb_recipe **recipe) {
+    const source from = {ctx, path, overrides, count, lookup, user, true, false};
+    return load(&from, recipe);
 }
 
 crumb_status crumb_recipe_load(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,

@@ -91,6 +91,10 @@ struct crumb_recipe {
     crumb_strategy_choice strategy[CRUMB_STRATEGIES_MAX];
 };
 
+/* crumb_recipe_load_with for a recipe that was loaded before with other values of the same overrides: nothing is logged twice. */
+crumb_status crumb_recipe_load_again(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
+                                     crumb_lookup lookup, void *user, crumb_recipe **recipe);
+
 /* The first key in which an effective recipe (as text) differs from another: "train.optimizer.lr is 0.2, was 0.1". False and ""
  * if none does. */
 enum { CRUMB_RECIPE_DIFFERENCE = 384 };

@@ -13,6 +13,7 @@ enum { NAMES_MAX = 64 };
 typedef struct reader {
     crumb_ctx *ctx;
     bool files; /* also look whether files exist */
+    bool tell;  /* say what an override has made useless */
 } reader;
 
 static void *at_offset(void *owner, size_t offset) {
@@ -187,6 +188,53 @@ static crumb_status read_key(const reader *r, const crumb_schema *schema, const 
     return unknown_key(r->ctx, schema, row, node);
 }
 
+/* ---- A row chosen by an override, in a mapping whose keys the recipe wrote for another row. */
+
+static const crumb_tree *name_of(const crumb_tree *node) {
+    return node->kind == CRUMB_TREE_MAP ? crumb_tree_find(node, "name") : NULL;
+}
+
+static bool has_key(const crumb_schema *schema, const void *row, const char *key) {
+    return row != NULL && (crumb_param_find(schema->params, key) != NULL ||
+                           crumb_param_find(crumb_row_params((crumb_kind)schema->kind, row), key) != NULL);
+}
+
+/* A key of the file that the chosen row does not have but another row does. Typing errors, and what the overrides themselves
+ * say, stay errors. */
+static bool is_leftover(const crumb_schema *schema, const void *row, const crumb_tree *node, const crumb_tree *key) {
+    const crumb_tree *name = name_of(node);
+    bool known = false;
+    if (name == NULL || name->line > 0 || key->line == 0 || has_key(schema, row, key->key)) {
+        return false;
+    }
+    for (int i = 0; i < crumb_kind_count((crumb_kind)schema->kind) && !known; i++) {
+        known = has_key(schema, crumb_kind_row((crumb_kind)schema->kind, i), key->key);
+    }
+    return known;
+}
+
+/* "--set train.optimizer.name=adam: leaves out momentum; keeps lr = 0.1" */
+static crumb_status tell_leftovers(const reader *r, const crumb_schema *schema, const void *row, const crumb_tree *node) {
+    crumb_text out = {.ctx = r->ctx}, stay = {.ctx = r->ctx};
+    char *gone, *kept;
+    for (const crumb_tree *key = node->first; key != NULL; key = key->next) {
+        if (is_leftover(schema, row, node, key)) {
+            crumb_text_print(&out, "%s%s", out.length > 0 ? ", " : "", key->key);
+        } else if (key->line > 0) {
+            crumb_text_print(&stay, "%s%s%s%s", stay.length > 0 ? ", " : "", key->key, key->text != NULL ? " = " : "",
+                             key->text != NULL ? key->text : "");
+        }
+    }
+    crumb_status status = crumb_text_take(&out, &gone), taken = crumb_text_take(&stay, &kept);
+    if (status == CRUMB_OK && taken == CRUMB_OK && gone[0] != '\0') {
+        crumb_log(r->ctx, CRUMB_LOG_INFO, "%s: leaves out %s%s%s", name_of(node)->file, gone, kept[0] != '\0' ? "; keeps " : "",
+                  kept);
+    }
+    crumb_free(r->ctx, status == CRUMB_OK ? gone : NULL);
+    crumb_free(r->ctx, taken == CRUMB_OK ? kept : NULL);
+    return status == CRUMB_OK ? taken : status;
+}
+
 /* The row that a mapping's `name` (or a scalar in place of the mapping) chooses. */
 static crumb_status read_row(const reader *r, const crumb_schema *schema, const crumb_tree *node, void *owner) {
     const crumb_tree *name = node->kind == CRUMB_TREE_SCALAR ? node : crumb_tree_find(node, "name");
@@ -226,9 +274,12 @@ static crumb_status read_map(const reader *r, const crumb_schema *schema, const 
     }
     const void *row = has_kind ? crumb_schema_row(schema, owner) : NULL;
     for (const crumb_tree *key = node->first; key != NULL; key = key->next) {
-        if (!has_kind || strcmp(key->key, "name") != 0) {
+        if (!has_kind || (strcmp(key->key, "name") != 0 && !is_leftover(schema, row, node, key))) {
             CRUMB_TRY(read_key(r, schema, row, key, owner));
         }
+    }
+    if (has_kind && r->tell) {
+        CRUMB_TRY(tell_leftovers(r, schema, row, node));
     }
     return check_children(r, schema, node, owner);
 }
@@ -238,8 +289,9 @@ crumb_status crumb_schema_read(crumb_ctx *ctx, const crumb_schema *schema, const
     return read_map(&r, schema, tree, owner);
 }
 
-crumb_status crumb_recipe_read(crumb_ctx *ctx, const crumb_tree *tree, bool files, crumb_recipe *recipe) {
-    CRUMB_TRY(crumb_schema_read(ctx, &crumb_recipe_schema, tree, files, recipe));
+crumb_status crumb_recipe_read(crumb_ctx *ctx, const crumb_tree *tree, bool files, bool tell, crumb_recipe *recipe) {
+    const reader r = {.ctx = ctx, .files = files, .tell = tell};
+    CRUMB_TRY(read_map(&r, &crumb_recipe_schema, tree, recipe));
     for (const crumb_schema_child *child = crumb_recipe_schema.children; child->key != NULL; child++) {
         bool whole = child->max == 0 && child->schema->kind == CRUMB_NO_KIND && child->schema->check != NULL;
         crumb_status status = whole ? child->schema->check(ctx, recipe) : CRUMB_OK; /* also where the section is absent */

@@ -11,7 +11,8 @@ crumb_status crumb_schema_read(crumb_ctx *ctx, const crumb_schema *schema, const
 /* Prints `text` as a double-quoted scalar, with ${ as $${ if variables are looked for in it later. */
 void crumb_recipe_quote(crumb_text *to, const char *text, bool variables);
 
-/* Fills a zeroed recipe: presets first, then the tree's keys, each checked. `files`: also whether the files it names exist. */
-crumb_status crumb_recipe_read(crumb_ctx *ctx, const crumb_tree *tree, bool files, crumb_recipe *recipe);
+/* Fills a zeroed recipe: presets first, then the tree's keys, each checked. `files`: also whether the files it names exist.
+ * Where an override chooses another row, the file's keys that only other rows have are left out; `tell`: the log says so. */
+crumb_status crumb_recipe_read(crumb_ctx *ctx, const crumb_tree *tree, bool files, bool tell, crumb_recipe *recipe);
 
 #endif

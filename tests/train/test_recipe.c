@@ -300,6 +300,59 @@ static void test_overrides(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
+static void keep_line(void *user, crumb_log_level level, const char *line) {
+    (void)level;
+    snprintf(user, 256, "%s%s", strlen(user) > 0 ? "twice! " : "", line);
+}
+
+/* Another name by an override leaves out the file's keys that only other rows have, says so, and keeps every other mistake one.
+ */
+static void test_other_row(void **state) {
+    (void)state;
+    static const char text[] =
+        BASE "quantize: {weights: {name: lsq, bits: 3, init: mean}, layers: [{match: x, weights: {name: lsq}}]}\n"
+             "train: {optimizer: {lr: 0.02, momentum: 0.8}, schedule: cosine}\n";
+    static const struct {
+        const char *set[2], *says;
+    } cases[] = {
+        {{"train.optimizer.name=adam"}, "--set train.optimizer.name=adam: leaves out momentum; keeps lr = 0.02"},
+        {{"train.optimizer.name=adam", "train.optimizer.lr=0.5"}, "--set train.optimizer.name=adam: leaves out momentum"},
+        {{"quantize.weights.name=dorefa"}, "--set quantize.weights.name=dorefa: leaves out init; keeps bits = 3"},
+        {{"quantize.weights.name=none"}, "--set quantize.weights.name=none: leaves out bits, init"},
+        {{"train.optimizer.name=sgd"}, ""},
+        {{"train.optimizer=adam"}, ""},
+        {{"quantize.layers.0.weights.name=dorefa"}, ""},
+    };
+    char said[256];
+    crumb_ctx *ctx;
+    crumb_recipe *recipe;
+    crumb_settings settings = {.log = keep_line, .log_user = said};
+    assert_int_equal(crumb_ctx_create(&ctx, &settings), CRUMB_OK);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        said[0] = '\0';
+        recipe = good(ctx, text, cases[i].set, cases[i].set[1] != NULL ? 2 : 1);
+        assert_string_equal(said, cases[i].says);
+        double lr;
+        memcpy(&lr, recipe->optimizer.params, sizeof(lr));
+        assert_true(lr == (cases[i].set[1] != NULL                                ? 0.5
+                           : strcmp(cases[i].set[0], "train.optimizer=adam") == 0 ? 0.001
+                                                                                  : 0.02));
+        crumb_recipe_free(recipe);
+    }
+    static const char *const wrong[][2] = {
+        {"train.optimizer.name=adam", "train.optimizer.momentum=0.5"}, /* asked for in words */
+        {"train.schedule.name=step", "train.schedule.momentum=1"},
+    };
+    for (int i = 0; i < 2; i++) {
+        assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "unknown key 'momentum'", parse(ctx, text, wrong[i], 2, &recipe));
+    }
+    static const char typing[] = BASE "train: {optimizer: {momentun: 0.8}}\n";
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "unknown key 'momentun'", parse(ctx, typing, wrong[0], 1, &recipe));
+    static const char named[] = BASE "train: {optimizer: {name: adam, momentum: 0.8}}\n"; /* the file contradicts itself */
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "unknown key 'momentum' in optimizer adam", parse(ctx, named, NULL, 0, &recipe));
+    crumb_ctx_destroy(ctx);
+}
+
 static void test_variables(void **state) {
     (void)state;
     test_memory memory = {0};
@@ -365,11 +418,12 @@ static void test_files(void **state) {
 }
 
 static crumb_status parse_and_print(crumb_ctx *ctx, void *user) {
-    static const char *const overrides[] = {"train.optimizer.lr=0.5", "data.mean=[1, 2, 3]", "name=x"};
+    static const char *const overrides[] = {"train.optimizer.lr=0.5", "data.mean=[1, 2, 3]", "name=x",
+                                            "quantize.weights.name=dorefa", "train.optimizer.name=sgd"};
     crumb_recipe *recipe;
     char *text;
     (void)user;
-    CRUMB_TRY(parse(ctx, full, overrides, 3, &recipe));
+    CRUMB_TRY(parse(ctx, full, overrides, 5, &recipe));
     crumb_status status = crumb_recipe_print(recipe, &text);
     if (status == CRUMB_OK) {
         crumb_text_free(ctx, text);
@@ -389,9 +443,9 @@ static void test_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_key),   cmocka_unit_test(test_presets),   cmocka_unit_test(test_bad_recipes),
-        cmocka_unit_test(test_overrides),   cmocka_unit_test(test_variables), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_every_key), cmocka_unit_test(test_presets),     cmocka_unit_test(test_bad_recipes),
+        cmocka_unit_test(test_overrides), cmocka_unit_test(test_other_row),   cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
