@@ -123,6 +123,8 @@ const char *cli_bytes(double value, char text[CLI_NUMBER]);      /* "270 kB" */
 const char *cli_duration(double seconds, char text[CLI_NUMBER]); /* "2:07", "1:02:07" */
 const char *cli_style(FILE *file, const char *code); /* an escape sequence, "" unless file is a terminal that wants colours */
 
+/* Breaks paragraphs at `width` columns, indent included. */
+void cli_wrap(FILE *file, const char *text, const char *indent, int width);
 /* A table with aligned columns; `align` has one letter a column: l or r. Cells are copied. */
 typedef struct cli_table {
     const char *align;

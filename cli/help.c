@@ -16,7 +16,7 @@ static void indented(FILE *file, const char *text, const char *indent) {
 }
 
 /* Breaks paragraphs at `width` columns. */
-static void wrapped(FILE *file, const char *text, const char *indent, int width) {
+void cli_wrap(FILE *file, const char *text, const char *indent, int width) {
     int column = 0;
     while (*text != '\0') {
         if (*text == '\n') {
@@ -68,7 +68,7 @@ void cli_help(FILE *file) {
     }
     cli_table_print(&table, file, "  ");
     fputc('\n', file);
-    wrapped(file,
+    cli_wrap(file,
             "crumb trains networks whose weights and activations have 1 to 8 bits. --version tells which crumb this is. "
             "Results go to "
             "stdout, everything else to stderr; exit status 0 done, 1 failed, 2 usage.",
@@ -83,7 +83,7 @@ void cli_help_command(const cli_command *command, FILE *file) {
     fprintf(file, "  crumb %s %s%s\n      %s\n\n", command->name, command->arguments, command->plain ? "" : " [OPTION]...",
             command->summary);
     if (command->about != NULL) {
-        wrapped(file, command->about, "  ", 100);
+        cli_wrap(file, command->about, "  ", 100);
         fputc('\n', file);
     }
     if (!command->plain) {

@@ -69,7 +69,9 @@ static void print_entry(crumb_kind kind, int index, const crumb_entry *entry) {
     const char *detail = crumb_kind_detail(kind, index);
     while (detail != NULL && *detail != '\0') {
         size_t length = strcspn(detail, "\n");
-        printf("  %.*s\n", (int)length, detail);
+        char line[2048];
+        snprintf(line, sizeof(line), "%.*s", (int)length, detail);
+        cli_wrap(stdout, line, "  ", 100);
         detail += length + (detail[length] == '\n');
     }
     print_params(entry->params);
@@ -104,6 +106,7 @@ static int list_kinds(const cli *self) {
     return CLI_DONE;
 }
 
+/* The rows in a table, then each in full. */
 static int list_kind(const cli *self, crumb_kind kind) {
     crumb_entry entry;
     json_t *array = json_array();
@@ -119,6 +122,10 @@ static int list_kind(const cli *self, crumb_kind kind) {
     }
     json_decref(array);
     cli_table_print(&table, stdout, "");
+    for (int i = 0; crumb_kind_entry(kind, i, &entry); i++) {
+        printf("\n");
+        print_entry(kind, i, &entry);
+    }
     return CLI_DONE;
 }
 
@@ -241,7 +248,7 @@ const cli_command cli_info = {
     .arguments = "[KIND | NAME | MODEL]",
     .summary = "what exists, with parameters; what is in a model file",
     .examples = "crumb info                             # the kinds of things, and their names\n"
-                "crumb info quantizers                  # one kind\n"
+                "crumb info strategies                  # one kind: its things, each in full\n"
                 "crumb info lsq                         # one thing: parameters, ranges, defaults\n"
                 "crumb info runs/demo/best.safetensors  # layers, bits, bytes, operations\n",
     .options = NULL,

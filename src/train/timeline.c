@@ -166,7 +166,16 @@ static void print_schedule(crumb_text *text, const crumb_schedule_choice *choice
     crumb_text_print(text, "%s", before[0] == ',' ? ")" : "");
 }
 
-static void print_phase(crumb_text *text, int index, const crumb_phase *phase) {
+/* Strategies that leave the timeline as it is act in every phase with quantized weights. */
+static void print_others(crumb_text *text, const crumb_recipe *recipe, const crumb_phase *phase) {
+    for (int i = 0; i < recipe->strategies && crumb_phase_has_weights(phase); i++) {
+        if (recipe->strategy[i].strategy->rewrite == NULL) {
+            crumb_text_print(text, ", with %s", recipe->strategy[i].strategy->name);
+        }
+    }
+}
+
+static void print_phase(crumb_text *text, const crumb_recipe *recipe, int index, const crumb_phase *phase) {
     const crumb_quant_policy *quant = &phase->quant;
     double lr; /* every optimizer's params start with it */
     memcpy(&lr, phase->optimizer.params, sizeof(lr));
@@ -179,8 +188,10 @@ static void print_phase(crumb_text *text, int index, const crumb_phase *phase) {
     print_edges(text, quant);
     crumb_text_print(text, ", %s lr %g", phase->optimizer.optimizer->name, lr);
     print_schedule(text, &phase->schedule);
-    crumb_text_print(text, "%s%s%s\n", phase->keep_optimizer ? ", optimizer goes on" : "",
+    crumb_text_print(text, "%s%s%s", phase->keep_optimizer ? ", optimizer goes on" : "",
                      phase->reestimate ? ", batch norm anew" : "", phase->note);
+    print_others(text, recipe, phase);
+    crumb_text_print(text, "\n");
 }
 
 /* Several phases: how much they are together. */
@@ -203,7 +214,7 @@ crumb_status crumb_recipe_timeline(const crumb_recipe *recipe, char **out) {
     if (status == CRUMB_OK) {
         crumb_text text = {.ctx = recipe->ctx};
         for (int i = 0; i < timeline->phases; i++) {
-            print_phase(&text, i, &timeline->phase[i]);
+            print_phase(&text, recipe, i, &timeline->phase[i]);
         }
         print_total(&text, timeline);
         status = crumb_text_take(&text, out);

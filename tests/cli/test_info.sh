@@ -12,6 +12,10 @@ for kind in models quantizers strategies optimizers schedules loaders augments o
     expect 0 info $kind --json
     json kind entries.0.name entries.0.doc entries.0.params
 done
+expect 0 info strategies # each in full, with its parameters
+for words in 'sqwa (strategies)' 'sqwa.average_top1' 'tune_rate ' 'sinreq (strategies)' 'max_bits ' 'exp|ave|tune' 'stochastic|deterministic|fixed'; do
+    grep -qF -- "$words" "$work/stdout" || wrong "info strategies lacks $words"
+done
 for name in $kinds; do
     expect 0 info "$name"
     grep -qE "^$name \(" "$work/stdout" || wrong "info $name does not show it"

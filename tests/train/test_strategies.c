@@ -18,10 +18,10 @@ typedef struct strategy_case {
 
 static const strategy_case cases[] = {
     {"[sinreq]", DOREFA, "epochs: 2, optimizer: {name: sgd, lr: 0.01}",
-     "1 train: 2 epochs, weights dorefa 3 bits, first 8bit, sgd lr 0.01, cosine\n"},
+     "1 train: 2 epochs, weights dorefa 3 bits, first 8bit, sgd lr 0.01, cosine, with sinreq\n"},
     {"[{name: waveq, bits_strength: 3, bits_profile: hump, bits_end: 0.5, start: 6, centre: 0.1, frozen: 0.3}]", DOREFA,
      "epochs: 3, optimizer: {name: adam, lr: 0.2}, schedule: constant",
-     "1 train: 3 epochs, weights dorefa 3 bits, first 8bit, adam lr 0.2, constant\n"},
+     "1 train: 3 epochs, weights dorefa 3 bits, first 8bit, adam lr 0.2, constant, with waveq\n"},
     {"[{name: ctmq, chain: [32, 3, 1], restart: 3, shares: [1, 1, 2]}]", CTMQ, "epochs: 6, optimizer: {name: adam, lr: 0.01}",
      "1 ctmq1-float: 1 epoch, float, last float, adam lr 0.01, cosine\n"
      "2 ctmq1-3bit: 1 epoch, weights ctmq 3 bits, activations ctmq 3 bits, last float, adam lr 0.01, cosine\n"
@@ -33,10 +33,10 @@ static const strategy_case cases[] = {
      "0.5, "
      "tune_epochs: 1}, {name: sinreq, profile: rising, weights: max}]",
      DOREFA, "epochs: 4, optimizer: {name: sgd, lr: 0.01}",
-     "1 ctmq1-4bit: 2 epochs, weights dorefa 4 bits, first 8bit, sgd lr 0.01, cosine\n"
+     "1 ctmq1-4bit: 2 epochs, weights dorefa 4 bits, first 8bit, sgd lr 0.01, cosine, with waveq, with sinreq\n"
      "2 ctmq1-2bit/sqwa-retrain: 1 epoch, weights dorefa 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 0.5), 2 captures, "
-     "0.5 epochs apart\n"
-     "3 ctmq1-2bit/sqwa-tune: 1 epoch, weights dorefa 2 bits, first 8bit, sgd lr 0.001, cosine\n"
+     "0.5 epochs apart, with waveq, with sinreq\n"
+     "3 ctmq1-2bit/sqwa-tune: 1 epoch, weights dorefa 2 bits, first 8bit, sgd lr 0.001, cosine, with waveq, with sinreq\n"
      "together 4 epochs\n"},
     {"[sq]", BWN, "epochs: 5",
      "1 sq-50: 1 epoch, weights bwn 1 bits, sgd lr 0.1, cosine, 50 % of the rows quantized\n"
@@ -69,6 +69,12 @@ static const strategy_case cases[] = {
      "1 epochs apart\n"
      "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
      "together 6 epochs\n"},
+    {"[{name: sq, ratios: [0.5, 1]}, {name: sqwa, captures: 2, cycle: 0.5, tune_epochs: 1}, sinreq]", UNIFORM, "epochs: 4",
+     "1 sq-50: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.1, cosine, 50 % of the rows quantized, with sinreq\n"
+     "2 sq-100/sqwa-retrain: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 0.5), 2 captures, "
+     "0.5 epochs apart, with sinreq\n"
+     "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine, with sinreq\n"
+     "together 4 epochs\n"},
     {"[{name: sqwa, captures: 2, cycle: 1, tune_epochs: 1}, {name: sq, ratios: [0.5, 1]}]", UNIFORM, "epochs: 5",
      "1 sqwa-retrain/sq-50: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epochs "
      "apart, 50 % of the rows quantized\n"
