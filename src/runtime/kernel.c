@@ -23,6 +23,24 @@ const crumb_conv_kernel *const crumb_conv_kernels[] = {
     NULL,
 };
 
+crumb_conv_problem crumb_conv_problem_of(const crumb_packed *packed, const crumb_packed_node *node) {
+    const crumb_packed_value *x = &packed->value[node->input[0]], *y = &packed->value[node->output];
+    return (crumb_conv_problem){.height = x->height,
+                                .width = x->width,
+                                .channels = x->channels,
+                                .out_height = y->height,
+                                .out_width = y->width,
+                                .out_channels = y->channels,
+                                .kernel_height = node->kernel_height,
+                                .kernel_width = node->kernel_width,
+                                .stride = node->stride,
+                                .padding = node->padding,
+                                .dilation = node->dilation,
+                                .groups = node->groups,
+                                .x = x->codes,
+                                .w = packed->tensor[node->weight].codes};
+}
+
 crumb_status crumb_conv_prepare_with(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
                                      const void *weight, crumb_conv_ready *ready) {
     crumb_conv_ready made = {.kernel = kernel, .problem = *problem};
@@ -31,13 +49,17 @@ crumb_status crumb_conv_prepare_with(crumb_ctx *ctx, const crumb_conv_kernel *ke
     return CRUMB_OK;
 }
 
-crumb_status crumb_conv_prepare(crumb_ctx *ctx, const crumb_conv_problem *problem, const void *weight,
-                                crumb_conv_ready *ready) {
+const crumb_conv_kernel *crumb_conv_choose(const crumb_ctx *ctx, const crumb_conv_problem *problem) {
     const crumb_conv_kernel *const *kernel = crumb_conv_kernels;
     while (((*kernel)->cpu & ~crumb_cpu(ctx)) != 0 || !(*kernel)->supports(problem)) {
         kernel++;
     }
-    return crumb_conv_prepare_with(ctx, *kernel, problem, weight, ready);
+    return *kernel;
+}
+
+crumb_status crumb_conv_prepare(crumb_ctx *ctx, const crumb_conv_problem *problem, const void *weight,
+                                crumb_conv_ready *ready) {
+    return crumb_conv_prepare_with(ctx, crumb_conv_choose(ctx, problem), problem, weight, ready);
 }
 
 void crumb_conv_release(crumb_ctx *ctx, crumb_conv_ready *ready) {

@@ -70,8 +70,12 @@ struct crumb_conv_kernel {
 
 extern const crumb_conv_kernel *const crumb_conv_kernels[]; /* from kernels.inc, NULL-terminated, fastest first */
 
+/* What a conv2d node computes. */
+crumb_conv_problem crumb_conv_problem_of(const crumb_packed *packed, const crumb_packed_node *node);
+
 /* The first row that fits, made ready. Fails only with MEMORY. */
 crumb_status crumb_conv_prepare(crumb_ctx *ctx, const crumb_conv_problem *problem, const void *weight, crumb_conv_ready *ready);
+const crumb_conv_kernel *crumb_conv_choose(const crumb_ctx *ctx, const crumb_conv_problem *problem);
 /* With a certain row, whose supports must say yes; tests and benches ask for it. */
 crumb_status crumb_conv_prepare_with(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
                                      const void *weight, crumb_conv_ready *ready);

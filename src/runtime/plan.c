@@ -4,28 +4,10 @@
 
 /* ---- Kernels. */
 
-static crumb_conv_problem problem_of(const crumb_packed *packed, const crumb_packed_node *node) {
-    const crumb_packed_value *x = &packed->value[node->input[0]], *y = &packed->value[node->output];
-    return (crumb_conv_problem){.height = x->height,
-                                .width = x->width,
-                                .channels = x->channels,
-                                .out_height = y->height,
-                                .out_width = y->width,
-                                .out_channels = y->channels,
-                                .kernel_height = node->kernel_height,
-                                .kernel_width = node->kernel_width,
-                                .stride = node->stride,
-                                .padding = node->padding,
-                                .dilation = node->dilation,
-                                .groups = node->groups,
-                                .x = x->codes,
-                                .w = packed->tensor[node->weight].codes};
-}
-
 static crumb_status prepare(crumb_plan *plan, crumb_step *step) {
     const crumb_packed_node *node = &plan->packed->node[step->node];
     const crumb_packed_tensor *tensor = &plan->packed->tensor[node->weight];
-    crumb_conv_problem problem = problem_of(plan->packed, node);
+    crumb_conv_problem problem = crumb_conv_problem_of(plan->packed, node);
     if (tensor->codes.levels == 0) {
         return crumb_conv_prepare(plan->ctx, &problem, crumb_packed_floats(plan->packed, node->weight), &step->conv);
     }

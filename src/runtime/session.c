@@ -4,6 +4,7 @@
 #include "runtime/session.h"
 
 #include "runtime/plan.h"
+#include "runtime/share.h"
 #include "runtime/team.h"
 
 #include <stdatomic.h>
@@ -169,36 +170,6 @@ void crumb_session_destroy(crumb_session *session) {
     crumb_free(session->ctx, session);
 }
 
-/* ---- Dividing a step among threads. */
-
-typedef struct share {
-    int64_t row0, row1;
-    int32_t o0, o1;
-} share;
-
-static int64_t part(int64_t all, int64_t parts, int64_t index) {
-    return all * index / parts;
-}
-
-/* Thread t's share of a step: the stack's rows in `down` parts, the channels in threads / down, so that the largest share is
- * smallest; rows rather than channels where that is the same. */
-static share share_of(const crumb_step *step, int64_t rows, int threads, int t) {
-    int64_t step_channels = step->conv.kernel != NULL && step->conv.channel_step > 0 ? step->conv.channel_step : step->channels;
-    int64_t units = (step->channels + step_channels - 1) / step_channels, best = INT64_MAX;
-    int down = threads;
-    for (int d = threads; d >= 1; d--) {
-        int64_t across = threads / d, largest = (rows + d - 1) / d * ((units + across - 1) / across);
-        if (threads % d == 0 && largest < best) {
-            best = largest;
-            down = d;
-        }
-    }
-    int64_t across = threads / down, o0 = part(units, across, t % across) * step_channels;
-    int64_t o1 = part(units, across, t % across + 1) * step_channels;
-    return (share){part(rows, down, t / across), part(rows, down, t / across + 1), (int32_t)o0,
-                   o1 < step->channels ? (int32_t)o1 : step->channels};
-}
-
 /* ---- Running. */
 
 static double now(void) {
@@ -225,7 +196,7 @@ static void run_piece(crumb_session *session, lane *in, int64_t first, int64_t i
     for (int32_t i = 0; i < plan->steps; i++) {
         const crumb_step *step = work.step = &plan->step[i];
         work.chain = &in->chain[i];
-        share mine = share_of(step, images * step->height, threads, t);
+        crumb_share mine = crumb_share_of(images * step->height, step->channels, step->conv.channel_step, threads, t);
         double start = session->profile && t == 0 ? now() : 0;
         if (mine.row0 < mine.row1 && mine.o0 < mine.o1) {
             step->source(&work, mine.row0, mine.row1, mine.o0, mine.o1);
