@@ -1,5 +1,6 @@
 /* crumb run: a packed network on a data set or on image files. */
 #include "cli.h"
+#include "limits.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,76 +22,8 @@ typedef struct run_state {
     crumb_plan *plan;
     crumb_session *session;
     json_t *object; /* with --json */
+    int64_t images; /* that went through */
 } run_state;
-
-/* ---- Profile: the layers that took time. */
-
-static double total_seconds(const run_state *run) {
-    double seconds = 0;
-    for (int i = 0; i < run->info.layers; i++) {
-        seconds += crumb_session_seconds(run->session, i);
-    }
-    return seconds;
-}
-
-static const char *bits_text(const crumb_packed_layer *layer, char text[CLI_NUMBER]) {
-    text[0] = '\0';
-    if (layer->weight_bits > 0) {
-        snprintf(text, CLI_NUMBER, "W%dA%d", layer->weight_bits, layer->activation_bits);
-    }
-    return text;
-}
-
-static void profile_json(const run_state *run, int64_t images) {
-    json_t *layers = json_array();
-    for (int i = 0; i < run->info.layers; i++) {
-        crumb_packed_layer layer;
-        double seconds = crumb_session_seconds(run->session, i) / (double)images;
-        crumb_packed_layer_at(run->packed, i, &layer);
-        if (seconds > 0) {
-            json_array_append_new(layers, json_pack("{s:s, s:s, s:i, s:i, s:o, s:o, s:o}", "name", layer.name, "op", layer.op,
-                                                    "weight_bits", layer.weight_bits, "activation_bits", layer.activation_bits,
-                                                    "seconds", cli_real(seconds), "operations", cli_real(layer.operations),
-                                                    "gops", cli_real(1e-9 * layer.operations / seconds)));
-        }
-    }
-    json_object_set_new(run->object, "profile", layers);
-}
-
-static void profile_text(const run_state *run, int64_t images) {
-    cli_table table = {.align = "llrrrrr"};
-    char number[CLI_NUMBER];
-    double total = total_seconds(run);
-    const char *const heads[] = {"layer", "op", "bits", "us/image", "operations", "GOP/s", "% of time"};
-    for (int i = 0; i < 7; i++) {
-        cli_table_cell(&table, "%s", heads[i]);
-    }
-    for (int i = 0; i < run->info.layers; i++) {
-        crumb_packed_layer layer;
-        double spent = crumb_session_seconds(run->session, i), seconds = spent / (double)images;
-        crumb_packed_layer_at(run->packed, i, &layer);
-        if (spent > 0) {
-            cli_table_cell(&table, "%s", layer.name);
-            cli_table_cell(&table, "%s", layer.op);
-            cli_table_cell(&table, "%s", bits_text(&layer, number));
-            cli_table_cell(&table, "%.1f", 1e6 * seconds);
-            cli_table_cell(&table, "%s", cli_short(layer.operations, number));
-            cli_table_cell(&table, "%.1f", 1e-9 * layer.operations / seconds);
-            cli_table_cell(&table, "%.1f", 100 * spent / total);
-        }
-    }
-    cli_table_print(&table, stdout, "");
-    printf("%.1f us an image, with what follows a layer counted with it\n", 1e6 * total / (double)images);
-}
-
-static void report_profile(const run_state *run, int64_t images) {
-    if (run->options->profile && run->self->common.json) {
-        profile_json(run, images);
-    } else if (run->options->profile) {
-        printf("\n");
-        profile_text(run, images);
-    }
-}
 
 /* ---- On a data set. */
 
@@ -126,7 +59,7 @@ static int run_data(run_state *run) {
     }
     if (status == CRUMB_OK) {
         report_evaluation(run, &evaluation);
-        report_profile(run, evaluation.images);
+        run->images = evaluation.images;
     }
     crumb_dataset_close(dataset);
     return status == CRUMB_OK ? CLI_DONE : cli_fail_message(run->self);
@@ -201,9 +134,7 @@ static int run_images(run_state *run) {
             code = cli_fail_message(run->self);
         }
     }
-    if (code == CLI_DONE) {
-        report_profile(run, count);
-    }
+    run->images = count;
     if (run->object != NULL) {
         json_object_set(run->object, "images", images);
     }
@@ -237,6 +168,28 @@ static void show_plan(const run_state *run) {
     }
 }
 
+static int report_profile(run_state *run) {
+    const cli_int *batch = &run->options->batch;
+    crumb_limits limits;
+    if (crumb_limits_measure(run->self->ctx, 0, &limits) != CRUMB_OK) {
+        return cli_fail_message(run->self);
+    }
+    cli_profile profile = {.packed = run->packed,
+                           .session = run->session,
+                           .limits = &limits,
+                           .images = run->images,
+                           .batch = run->options->data != NULL && batch->given ? batch->value : 1};
+    if (run->object != NULL) {
+        json_object_set_new(run->object, "limits", cli_limits_json(&limits));
+        json_object_set_new(run->object, "profile", cli_profile_json(&profile));
+        return CLI_DONE;
+    }
+    printf("\n");
+    cli_profile_print(&profile);
+    cli_limits_print(&limits);
+    return CLI_DONE;
+}
+
 static int work(run_state *run) {
     if (open_all(run) != CRUMB_OK) {
         return cli_fail_message(run->self);
@@ -251,6 +204,9 @@ static int work(run_state *run) {
         code = run_data(run);
     } else if (run->self->arguments > 1) {
         code = run_images(run);
+    }
+    if (code == CLI_DONE && run->options->profile && run->images > 0) {
+        code = report_profile(run);
     }
     return code == CLI_DONE && run->object != NULL ? cli_print_json(json_incref(run->object)) : code;
 }

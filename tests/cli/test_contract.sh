@@ -21,7 +21,8 @@ for command in train compare surface eval info data import bench report; do
     refuses 2 "is not a whole number" "$command" --threads many
     refuses 2 "outside 1 .. 1024" "$command" --threads=0
     refuses 2 "needs a value" "$command" --threads
-    if [[ $command != report ]]; then refuses 2 "too many" "$command" a b c d; fi # takes as many folders as there are
+    # report and bench take as many folders or networks as there are
+    if [[ $command != report && $command != bench ]]; then refuses 2 "too many" "$command" a b c d; fi
     if [[ $command != info ]]; then refuses 2 "is missing" "$command"; fi
 done
 

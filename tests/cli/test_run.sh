@@ -21,9 +21,10 @@ done
 
 expect 0 run "$work/net.crumb" --data digits --limit 64 --profile --plan
 grep -qE '^ *conv .*W2A2' "$work/stdout" || wrong "no 2-bit layer in the profile"
+grep -qE '^ *conv .*W2A2.* [0-9]+ %' "$work/stdout" || wrong "no share of a limit in the profile"
 grep -q 'conv2d + relu + quantize' "$work/stdout" || wrong "no fused chain in the plan"
 expect 0 run "$work/net.crumb" --data digits --limit 64 --profile --plan --json
-json profile plan
+json profile plan limits limits.bytes.rate profile.0.seconds profile.0.least_seconds profile.0.limit
 expect 0 run "$work/net.crumb" --plan
 grep -q 'bytes of weights' "$work/stdout" || wrong "--plan alone shows nothing"
 
