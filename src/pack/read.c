@@ -374,8 +374,8 @@ crumb_status crumb_packed_parse(crumb_ctx *ctx, const char *name, const void *da
 }
 
 crumb_status crumb_packed_open(crumb_ctx *ctx, const char *path, crumb_packed **packed) {
-    const uint8_t *data;
-    size_t size;
+    const uint8_t *data = NULL;
+    size_t size = 0;
     CRUMB_TRY(crumb_file_map(ctx, path, &data, &size));
     crumb_status status = crumb_packed_parse(ctx, path, data, size, packed);
     if (status != CRUMB_OK) {

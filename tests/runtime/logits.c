@@ -1,4 +1,4 @@
-/* logits NETWORK.crumb [THREADS]: the logits of one image of counted pixels, as hexadecimal floats. The smallest program that
+/* logits NETWORK.crumb [THREADS [LIMIT]]: the logits of one image of counted pixels, as hexadecimal floats. The smallest program that
  * links nothing but libcrumb_run, or crumb_run.c. */
 #include <crumb/run.h>
 
@@ -27,7 +27,8 @@ int main(int argc, char **argv) {
     crumb_plan *plan = NULL;
     crumb_session *session = NULL;
     crumb_packed_info info;
-    if (argc < 2 || crumb_ctx_create(&ctx, NULL) != CRUMB_OK) {
+    crumb_settings settings = {.cpu_limit = argc > 3 ? argv[3] : NULL};
+    if (argc < 2 || crumb_ctx_create(&ctx, &settings) != CRUMB_OK) {
         return 2;
     }
     crumb_session_options options = {.threads = argc > 2 ? atoi(argv[2]) : 1, .batch = 1};
