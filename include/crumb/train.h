@@ -308,6 +308,25 @@ CRUMB_API crumb_status crumb_surface(crumb_ctx *ctx, const crumb_surface_options
 /* Draws a surface.json as filled contours, both domains side by side, the models marked. UNSUPPORTED: there is no gnuplot. */
 CRUMB_API crumb_status crumb_surface_draw(crumb_ctx *ctx, const char *json_path, const char *svg_path);
 
+/* ---- Packed networks as C. */
+
+enum { CRUMB_EXPORT_PATH_MAX = 4096 };
+
+typedef struct crumb_export_c_options {
+    bool floats; /* images come normalised, as floats, instead of as 8-bit pixels */
+} crumb_export_c_options;
+
+typedef struct crumb_export_c_result {
+    char header[CRUMB_EXPORT_PATH_MAX];
+    int64_t constant_bytes, memory_bytes; /* weights, tables and thresholds; static activations */
+} crumb_export_c_result;
+
+/* Writes the network as one freestanding C99 file and its header beside it ("net.c", "net.h"; functions are called net_...): static
+ * memory, constant weights at their bits, logits bit for bit those of a session. options and result may be NULL. ARGUMENT if path
+ * does not end in .c behind a C identifier. */
+CRUMB_API crumb_status crumb_packed_export_c(const crumb_packed *packed, const char *path, const crumb_export_c_options *options,
+                                             crumb_export_c_result *result);
+
 /* ---- Measuring. */
 
 typedef struct crumb_bench_result {

@@ -1,0 +1,131 @@
+/* crumb_packed_export_c: a packed network as a C file and its header. Planned (codegen.h), printed (emit.h), written whole. */
+#include "base/file.h"
+#include "codegen/emit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static crumb_status plan(crumb_codegen *g) {
+    const crumb_packed *packed = g->packed;
+    g->value = crumb_alloc(g->ctx, (size_t)packed->values, sizeof(*g->value));
+    g->node = crumb_alloc(g->ctx, (size_t)packed->nodes + 1, sizeof(*g->node));
+    g->stage = crumb_alloc(g->ctx, (size_t)packed->nodes + 1, sizeof(*g->stage));
+    if (g->value == NULL || g->node == NULL || g->stage == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    if (packed->logits == 0) {
+        return crumb_fail(g->ctx, CRUMB_ERROR_UNSUPPORTED, "the network computes nothing: its logits are the image");
+    }
+    CRUMB_TRY(crumb_codegen_tables(g));
+    crumb_codegen_reindex(g);
+    crumb_codegen_stages(g);
+    crumb_codegen_sums(g);
+    CRUMB_TRY(crumb_codegen_thresholds(g));
+    crumb_codegen_computed(g);
+    CRUMB_TRY(crumb_codegen_arena(g));
+    crumb_codegen_names(g);
+    return CRUMB_OK;
+}
+
+static void release(crumb_codegen *g) {
+    for (int32_t v = 0; g->value != NULL && v < g->packed->values; v++) {
+        crumb_free(g->ctx, g->value[v].table);
+    }
+    for (int32_t i = 0; g->node != NULL && i < g->packed->nodes; i++) {
+        crumb_free(g->ctx, g->node[i].threshold);
+        crumb_free(g->ctx, g->node[i].falls);
+    }
+    crumb_free(g->ctx, g->value);
+    crumb_free(g->ctx, g->node);
+    crumb_free(g->ctx, g->stage);
+}
+
+/* "dir/net.c" -> "net", and "dir/net.h" in `header`. */
+static crumb_status split_path(crumb_ctx *ctx, const char *path, char name[CRUMB_CODEGEN_NAME], char *header, size_t room) {
+    const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
+    size_t length = strlen(base), all = strlen(path);
+    if (length < 3 || strcmp(base + length - 2, ".c") != 0 || length - 2 >= CRUMB_CODEGEN_NAME || all >= room) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: not the name of a C file, as net.c", path);
+    }
+    memcpy(name, base, length - 2);
+    name[length - 2] = '\0';
+    if (!crumb_codegen_identifier(name)) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: functions are named after the file, and \"%s\" is no name in C", path,
+                          name);
+    }
+    memcpy(header, path, all + 1);
+    header[all - 1] = 'h';
+    return CRUMB_OK;
+}
+
+/* Both or, but for a failing rename of the second, none. */
+static crumb_status write_files(crumb_ctx *ctx, const char *path, const char *header, const crumb_text *source,
+                                const crumb_text *head) {
+    crumb_writer first, second;
+    CRUMB_TRY(crumb_writer_open(ctx, header, &first));
+    crumb_status status = crumb_writer_open(ctx, path, &second);
+    if (status != CRUMB_OK) {
+        crumb_writer_abandon(&first);
+        return status;
+    }
+    crumb_writer_bytes(&first, head->at, head->length);
+    crumb_writer_bytes(&second, source->at, source->length);
+    status = crumb_writer_commit(&second);
+    if (status != CRUMB_OK) {
+        crumb_writer_abandon(&first);
+        return status;
+    }
+    return crumb_writer_commit(&first);
+}
+
+static crumb_status print_and_write(crumb_emit *e, const char *path, const char *header) {
+    crumb_text source = {.ctx = e->g->ctx}, head = {.ctx = e->g->ctx};
+    crumb_emit_source(e, &source);
+    crumb_emit_header(e, &head);
+    crumb_text *const texts[] = {&e->data, &e->helpers, &e->stages, &source, &head};
+    crumb_status status = CRUMB_OK;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        status = status == CRUMB_OK ? texts[i]->status : status;
+    }
+    if (status == CRUMB_OK) {
+        status = write_files(e->g->ctx, path, header, &source, &head);
+    }
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        crumb_free(e->g->ctx, texts[i]->at);
+    }
+    return status;
+}
+
+static crumb_status emit(crumb_codegen *g, const char *path, const char *header, crumb_export_c_result *result) {
+    crumb_emit *e = crumb_alloc(g->ctx, 1, sizeof(*e));
+    int32_t columns = 1;
+    for (int32_t i = 0; i < g->packed->tensors; i++) {
+        columns = g->packed->tensor[i].columns > columns ? g->packed->tensor[i].columns : columns;
+    }
+    uint16_t *row = crumb_alloc(g->ctx, (size_t)columns, sizeof(*row));
+    crumb_status status = CRUMB_ERROR_MEMORY;
+    if (e != NULL && row != NULL) {
+        *e = (crumb_emit){.g = g, .row = row, .data.ctx = g->ctx, .helpers.ctx = g->ctx, .stages.ctx = g->ctx};
+        status = print_and_write(e, path, header);
+    }
+    if (status == CRUMB_OK && result != NULL) {
+        *result = (crumb_export_c_result){.constant_bytes = e->constant_bytes, .memory_bytes = (int64_t)g->cells * 4};
+        memcpy(result->header, header, strlen(header) + 1);
+    }
+    crumb_free(g->ctx, row);
+    crumb_free(g->ctx, e);
+    return status;
+}
+
+crumb_status crumb_packed_export_c(const crumb_packed *packed, const char *path, const crumb_export_c_options *options,
+                                   crumb_export_c_result *result) {
+    char name[CRUMB_CODEGEN_NAME], header[CRUMB_EXPORT_PATH_MAX];
+    CRUMB_TRY(split_path(packed->ctx, path, name, header, sizeof(header)));
+    crumb_codegen g = {.ctx = packed->ctx, .packed = packed, .name = name, .reals = options != NULL && options->floats};
+    crumb_status status = plan(&g);
+    if (status == CRUMB_OK) {
+        status = emit(&g, path, header, result);
+    }
+    release(&g);
+    return status;
+}
