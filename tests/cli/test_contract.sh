@@ -8,7 +8,7 @@ expect 0 --help
 expect 2
 [[ ! -s $work/stdout && -s $work/stderr ]] || wrong "crumb alone: help belongs on stderr"
 
-for command in train compare surface eval info data import bench report; do
+for command in train compare surface eval export info data import bench report; do
     expect 0 "$command" --help
     [[ $(head -1 "$work/stdout") == Examples ]] || wrong "$command --help does not begin with examples"
     sed -n 2p "$work/stdout" | grep -qE "^  crumb $command" || wrong "$command --help: no example"
