@@ -31,7 +31,7 @@ static void every_op(void **state) {
 
 static void random_networks(void **state) {
     (void)state;
-    enum { BUILDS = 6, A_BUILD = 25 };
+    enum { BUILDS = COMPILED_BUILDS, A_BUILD = 25 };
     crumb_ctx *ctx = make_ctx();
     for (int build = 0; build < BUILDS; build++) {
         compiled c;
@@ -152,6 +152,38 @@ static void shapes(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+/* A pool of what a convolution's stage makes, where something else in it is read too: 0 the sums, 1 the indices, 2 nothing. */
+static crumb_status shared_pool(crumb_ctx *ctx, int other, uint64_t seed, crumb_packed **packed) {
+    static const crumb_packed_codes two = {.levels = 4, .multiply = 1, .offset = -2};
+    sample s = {.rng = crumb_rng_at(seed, 11, 0)};
+    crumb_build_begin(&s.build, ctx, 8, 8, 1);
+    int32_t conv = sample_conv(&s, sample_round(&s, 0, 4, 0), 8, 3, two, (crumb_packed_node){.padding = 1});
+    int32_t sums = sample_node(&s, CRUMB_PACKED_RELU, conv), indices = sample_round(&s, sums, 4, 0);
+    int32_t x = sample_pool(&s, CRUMB_PACKED_MAX_POOL, indices, 2, 2, 0);
+    x = sample_node(&s, CRUMB_PACKED_GLOBAL_AVERAGE_POOL, sample_conv(&s, x, 8, 1, two, (crumb_packed_node){0}));
+    if (other < 2) {
+        int32_t y = sample_conv(&s, other == 0 ? sums : indices, 8, 3, two, (crumb_packed_node){0});
+        x = sample_pair(&s, CRUMB_PACKED_ADD, x, sample_node(&s, CRUMB_PACKED_GLOBAL_AVERAGE_POOL, y));
+    }
+    s.build.packed.classes = sample_channels(&s, x);
+    return crumb_build_end(&s.build, packed);
+}
+
+static void shared_pools(void **state) {
+    (void)state;
+    crumb_ctx *ctx = make_ctx();
+    compiled c;
+    compiled_begin(&c);
+    for (int i = 0; i < 9; i++) {
+        crumb_packed *packed;
+        assert_ok(ctx, shared_pool(ctx, i % 3, (uint64_t)i, &packed));
+        compiled_add(&c, packed, i >= 3);
+    }
+    compiled_build(&c, "-O1");
+    compiled_check(&c, 4);
+    crumb_ctx_destroy(ctx);
+}
+
 /* ---- Names that mean something in C, twice the same, that end comments. */
 
 static void names(void **state) {
@@ -229,8 +261,8 @@ static void memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_op), cmocka_unit_test(random_networks), cmocka_unit_test(widths), cmocka_unit_test(shapes),
-        cmocka_unit_test(names),    cmocka_unit_test(refusals),        cmocka_unit_test(memory),
+        cmocka_unit_test(every_op),     cmocka_unit_test(random_networks), cmocka_unit_test(widths),   cmocka_unit_test(shapes),
+        cmocka_unit_test(shared_pools), cmocka_unit_test(names),           cmocka_unit_test(refusals), cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
