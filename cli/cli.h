@@ -85,7 +85,7 @@ typedef struct cli_command {
     int (*run)(cli *self, const void *options);
 } cli_command;
 
-extern const cli_command cli_train, cli_compare, cli_surface, cli_eval, cli_run, cli_export, cli_info,
+extern const cli_command cli_train, cli_compare, cli_surface, cli_eval, cli_pack, cli_verify, cli_run, cli_export, cli_info,
     cli_data, cli_import, cli_bench, cli_report, cli_completion, cli_manual;
 extern const cli_command *const cli_commands[]; /* NULL-terminated; the last ones are hidden */
 int cli_visible_commands(void);

@@ -1,5 +1,5 @@
 /* crumb info: what exists (from the same tables that recipes are read with), and what is in a model file. */
-#include "cli.h"
+#include "packed.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -227,6 +227,27 @@ static int show_model(const cli *self) {
     return code;
 }
 
+static int show_packed(const cli *self) {
+    crumb_packed *packed;
+    if (crumb_packed_open(self->ctx, self->argument[0], &packed) != CRUMB_OK) {
+        return cli_fail_message(self);
+    }
+    int code = cli_show_packed(self, self->argument[0], packed);
+    crumb_packed_close(packed);
+    return code;
+}
+
+/* By its first bytes; a file that cannot be read is shown, and refused, as a model. */
+static bool is_packed(const char *path) {
+    char head[8] = "";
+    FILE *file = fopen(path, "rb");
+    size_t size = file != NULL ? fread(head, 1, sizeof(head), file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    return crumb_packed_probe(head, size);
+}
+
 static int run(cli *self, const void *options) {
     (void)options;
     if (self->arguments == 0) {
@@ -240,7 +261,7 @@ static int run(cli *self, const void *options) {
     }
     struct stat about;
     bool file = strpbrk(name, "/.") != NULL || (stat(name, &about) == 0 && S_ISREG(about.st_mode));
-    return file ? show_model(self) : show_name(self, name);
+    return !file ? show_name(self, name) : is_packed(name) ? show_packed(self) : show_model(self);
 }
 
 const cli_command cli_info = {
@@ -250,7 +271,8 @@ const cli_command cli_info = {
     .examples = "crumb info                             # the kinds of things, and their names\n"
                 "crumb info strategies                  # one kind: its things, each in full\n"
                 "crumb info lsq                         # one thing: parameters, ranges, defaults\n"
-                "crumb info runs/demo/best.safetensors  # layers, bits, bytes, operations\n",
+                "crumb info runs/demo/best.safetensors  # layers, bits, bytes, operations\n"
+                "crumb info demo.crumb                  # the same of a packed file\n",
     .options = NULL,
     .size = 0,
     .min_arguments = 0,

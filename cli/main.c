@@ -6,7 +6,7 @@
 #include <string.h>
 
 const cli_command *const cli_commands[] = {
-    &cli_train, &cli_compare, &cli_surface, &cli_eval, &cli_run, &cli_export, &cli_info,
+    &cli_train, &cli_compare, &cli_surface, &cli_eval, &cli_pack, &cli_verify, &cli_run, &cli_export, &cli_info,
     &cli_data, &cli_import, &cli_bench, &cli_report, &cli_completion, &cli_manual, NULL,
 };
 

@@ -35,6 +35,8 @@ CRUMB_API crumb_status crumb_packed_open(crumb_ctx *ctx, const char *path, crumb
 CRUMB_API crumb_status crumb_packed_parse(crumb_ctx *ctx, const char *name, const void *data, size_t size,
                                           crumb_packed **packed);
 CRUMB_API void crumb_packed_close(crumb_packed *packed);
+/* True if a file that begins with these bytes is a packed one, whole or not; 8 are enough. */
+CRUMB_API bool crumb_packed_probe(const void *head, size_t size);
 
 typedef struct crumb_packed_info {
     const char *model;              /* "resnet20" */

@@ -270,6 +270,60 @@ CRUMB_API crumb_status crumb_image_load(crumb_ctx *ctx, const char *path, int64_
                                         int64_t resize, uint8_t **pixels);
 CRUMB_API void crumb_image_free(crumb_ctx *ctx, uint8_t *pixels);
 
+/* ---- Packing: what is written here, run.h runs. */
+
+/* Lowers the network to integer codes and writes the packed file, whole or not at all. UNSUPPORTED names the layer that cannot
+ * be packed. The network must know its normalisation. */
+CRUMB_API crumb_status crumb_network_pack(crumb_network *network, const char *path);
+
+/* Proves a packed file against the network that it was made from, image by image, in two ways:
+ * - The network's own graph is evaluated in the integer arithmetic of packed networks, without lowering anything. The packed
+ * file, run by the runtime with this processor's kernels, must give the same codes and logits, bit for bit.
+ * - The float simulation, as training and evaluation run it, rounds its sums elsewhere; a value next to a boundary of a
+ * quantizer then becomes the neighbouring code, and differences go on from there. These are counted and bounded. */
+typedef struct crumb_verify_options {
+    int64_t images;   /* 0: 32 */
+    uint64_t seed;    /* of the images when there is no data set: random pixels */
+    double share;     /* percent of a layer's codes that may differ from the simulation, 0: 2 */
+    double agreement; /* percent of the images that must have the simulation's top-1, 0: 95 */
+    bool (*progress)(void *user, int64_t done, int64_t total); /* false stops */
+    void *user;
+} crumb_verify_options;
+
+typedef struct crumb_verified_layer {
+    const char *name;  /* lives as long as the verification */
+    int bits;          /* of the codes that enter it */
+    int64_t codes;     /* compared, over all images */
+    int64_t inexact;   /* unlike the exact evaluation's */
+    int64_t differing; /* unlike the simulation's */
+    int largest;       /* distance of those, in levels */
+    int64_t jumps;     /* of more than one level, in images that have no difference in any layer before */
+} crumb_verified_layer;
+
+typedef struct crumb_verification_info {
+    int64_t images;
+    int layers; /* with codes */
+    int64_t codes, inexact_codes, inexact_logits;
+    int64_t differing, jumps;
+    int largest;
+    double share;          /* largest share of differing codes of a layer, percent */
+    int64_t equal_images;  /* without a differing code */
+    double logit_distance; /* over those: the largest distance of a logit, in parts of the image's largest logit */
+    double agreement;      /* percent of the images with the simulation's top-1 */
+    bool exact;            /* no code and no logit is inexact */
+    bool bounded;          /* no jumps; share and agreement within bounds; logit_distance below 1e-3 */
+} crumb_verification_info;
+
+typedef struct crumb_verification crumb_verification;
+
+/* Images from a data set, or random ones where dataset is NULL. A file that fits another network is a SHAPE error; differences
+ * are no error. */
+CRUMB_API crumb_status crumb_network_verify(crumb_network *network, const char *path, crumb_dataset *dataset,
+                                            const crumb_verify_options *options, crumb_verification **verification);
+CRUMB_API void crumb_verification_close(crumb_verification *verification);
+CRUMB_API void crumb_verification_describe(const crumb_verification *verification, crumb_verification_info *info);
+CRUMB_API bool crumb_verification_layer(const crumb_verification *verification, int index, crumb_verified_layer *layer);
+
 /* ---- Loss surfaces: the plane through three models of one network. docs/SURFACE.md has the formulas. */
 
 typedef struct crumb_surface_value {

@@ -1,6 +1,7 @@
 /* The object: memory of all values, codes of the weights, folded factors. */
 #include "lower/exact.h"
 
+#include "base/threads.h"
 #include "lower/exact_parts.h"
 #include "ops/params.h"
 
@@ -251,6 +252,7 @@ void crumb_exact_destroy(crumb_exact *exact) {
 
 void crumb_exact_run(crumb_exact *exact, const float *image) {
     const crumb_graph *graph = exact->graph;
+    crumb_threads_begin(exact->ctx);
     memcpy(exact->value[graph->image].real, image,
            (size_t)crumb_shape_count(graph->value[graph->image].shape) * sizeof(*image));
     for (int i = 0; i < graph->nodes; i++) {

@@ -133,7 +133,9 @@ static float sum_window(const exact_step *s, const window *g, int64_t pixel, int
 
 static void layer(const exact_step *s) {
     window g = s->node->op == &crumb_op_conv2d ? window_of_conv(s) : window_of_linear(s);
-    for (int64_t i = 0; i < size(s); i++) {
+    int64_t outputs = size(s);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < outputs; i++) {
         s->y->own_sum[i] = sum_window(s, &g, i / g.outputs, i % g.outputs);
     }
     crumb_exact_settle(s);

@@ -146,8 +146,6 @@ struct crumb_packed {
 crumb_status crumb_packed_bytes(const crumb_packed *packed, uint8_t **bytes, size_t *size);
 /* The same into a file; whole or not at all. */
 crumb_status crumb_packed_write(const crumb_packed *packed, const char *path);
-/* True for the first bytes of a packed file. */
-bool crumb_packed_probe(const void *head, size_t size);
 
 /* ---- Codes <-> bytes. encode.c */
 
