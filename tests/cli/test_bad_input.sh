@@ -66,6 +66,18 @@ refuses 2 "list of numbers" import text.safetensors --model resnet20 --out x --m
 refuses 2 "not positive" import text.safetensors --model resnet20 --out x --mean 0,0,0 --deviation 1,0,1
 refuses 1 "resnet20" import text.safetensors --model resnet21 --out x
 
+# pack, verify
+refuses 2 "--out is missing" pack text.safetensors
+for bad in missing.safetensors text.safetensors noise.safetensors folder; do
+    refuses 1 "$bad" pack "$bad" -o "$work/out.crumb"
+    refuses 1 "$bad" verify "$bad" "$bad"
+done
+[[ ! -e out.crumb ]] || wrong "a failed pack left a file"
+refuses 2 "outside" verify a b --images 0
+refuses 2 "--share is not one number" verify a b --share 0
+refuses 2 "--agreement is not one number" verify a b --agreement 90,95
+refuses 2 "list of numbers" verify a b --share some
+
 # bench
 refuses 1 "missing.yaml" bench train missing.yaml
 refuses 2 "outside" bench train small.yaml --steps 0

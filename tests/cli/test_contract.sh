@@ -8,7 +8,7 @@ expect 0 --help
 expect 2
 [[ ! -s $work/stdout && -s $work/stderr ]] || wrong "crumb alone: help belongs on stderr"
 
-for command in train compare surface eval export info data import bench report; do
+for command in train compare surface eval pack verify run export info data import bench report; do
     expect 0 "$command" --help
     [[ $(head -1 "$work/stdout") == Examples ]] || wrong "$command --help does not begin with examples"
     sed -n 2p "$work/stdout" | grep -qE "^  crumb $command" || wrong "$command --help: no example"
@@ -21,8 +21,8 @@ for command in train compare surface eval export info data import bench report; 
     refuses 2 "is not a whole number" "$command" --threads many
     refuses 2 "outside 1 .. 1024" "$command" --threads=0
     refuses 2 "needs a value" "$command" --threads
-    # report and bench take as many folders or networks as there are
-    if [[ $command != report && $command != bench ]]; then refuses 2 "too many" "$command" a b c d; fi
+    # report, run and bench take as many folders, images or networks as there are
+    if [[ $command != report && $command != run && $command != bench ]]; then refuses 2 "too many" "$command" a b c d; fi
     if [[ $command != info ]]; then refuses 2 "is missing" "$command"; fi
 done
 
