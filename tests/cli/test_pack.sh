@@ -46,7 +46,7 @@ expect 1 verify "$work/other/best.safetensors" "$packed" --images 2
 grep -q '^exact arithmetic *NOT EQUAL' "$work/stdout" || wrong "another network passes"
 expect 1 verify "$work/other/best.safetensors" "$packed" --images 2 --json
 [[ $(value "$work/stdout" exact) == false ]] || wrong "another network passes in JSON"
-refuses 1 "conv1" verify "$work/wide/best.safetensors" "$packed"
+refuses 1 "layer conv2" verify "$work/wide/best.safetensors" "$packed"
 size=$(stat -c %s "$packed")
 for at in 40 200 $((size / 2)) $((size - 70)); do
     cp "$packed" "$work/bad.crumb"
