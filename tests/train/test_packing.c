@@ -142,10 +142,10 @@ static void bounds_bind(void **state) {
     (void)state;
     crumb_network *network = trained("{name: resnet56, width: 0.5}", FIXTURE_W8A8);
     assert_ok(ctx, crumb_network_pack(network, packed_path()));
-    crumb_verification_info info = verified(network, &(crumb_verify_options){.images = 40});
+    crumb_verification_info info = verified(network, &(crumb_verify_options){.images = 40, .share = 100, .agreement = 1});
     assert_true(info.exact && info.bounded && info.jumps == 0);
     assert_true(info.differing > 0 && info.share > 0);
-    info = verified(network, &(crumb_verify_options){.images = 40, .share = info.share / 2});
+    info = verified(network, &(crumb_verify_options){.images = 40, .share = info.share / 2, .agreement = 1});
     assert_true(info.exact && !info.bounded);
     crumb_network_close(network);
 }
