@@ -35,7 +35,10 @@ bool crumb_emit_open_tap(crumb_emit *e, const char *count, const char *at, int32
 }
 
 static void print_from(crumb_emit *e, const conv *c) {
-    crumb_expression group = crumb_expression_of(c->node->groups > 1 ? " + group * %d" : "", (int)c->channels);
+    crumb_expression group = {""};
+    if (c->node->groups > 1) {
+        group = crumb_expression_of(" + group * %d", (int)c->channels);
+    }
     crumb_expression at =
         crumb_expression_of("(h * %d + w) * %d%s", (int)c->x->width, (int)(c->x->channels / c->unit), group.text);
     if (c->x->where == CRUMB_CODEGEN_TABLE) {

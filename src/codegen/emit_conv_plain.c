@@ -60,7 +60,10 @@ static void add_tap(crumb_emit *e, const crumb_packed_node *node, int32_t channe
     int32_t value = crumb_codegen_input(e->g, e->stage->root, 0), outputs = e->stage->channels / node->groups;
     const crumb_codegen_value *x = &e->g->value[value];
     bool pairs = real && channels_at_a_time(e->g->packed->tensor[node->weight].codes.levels) > 1;
-    crumb_expression first = crumb_expression_of(node->groups == 1 ? "" : "c / %d * %d + ", (int)outputs, (int)channels);
+    crumb_expression first = {""};
+    if (node->groups > 1) {
+        first = crumb_expression_of("c / %d * %d + ", (int)outputs, (int)channels);
+    }
     crumb_expression channel = crumb_expression_of("%s%s", first.text, pairs ? "n" : "k");
     crumb_expression at = crumb_expression_of("(h * %d + w) * %d + %s", (int)x->width, (int)x->channels, channel.text);
     crumb_expression element = crumb_emit_read(e, value, at.text, channel.text);

@@ -206,7 +206,7 @@ void crumb_emit_dot(crumb_emit *e, const crumb_codegen_sum *sum) {
     crumb_text *out = &e->helpers;
     crumb_text_print(out,
                      "\n/* Sum of the products of a window and a row of weights: %d bits and %d, %d columns a block. */\n"
-                     "static int32_t dot%dx%d(const cell *x, const uint32_t *w, int32_t blocks) {\n"
+                     "APART static int32_t dot%dx%d(const cell *x, const uint32_t *w, int32_t blocks) {\n"
                      "    uint32_t sum = 0;\n"
                      "    for (; blocks > 0; blocks--, x += %d, w += %d) {\n",
                      (int)sum->x_bits, (int)sum->w_bits, (int)sum->block, (int)sum->x_bits, (int)sum->w_bits,

@@ -96,6 +96,8 @@ static void print_arena(const crumb_emit *e, crumb_text *out) {
     if (e->g->cells > 0) {
         crumb_text_print(out, "static cell arena[%d];\n", (int)e->g->cells);
     }
+    crumb_text_print(out, "\n/* Inner loops stay functions: inside others they lack registers. */\n"
+                          "#ifdef __GNUC__\n#define APART __attribute__((noinline))\n#else\n#define APART\n#endif\n");
 }
 
 /* Functions of the pixel that a stage reads. */

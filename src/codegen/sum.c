@@ -13,16 +13,15 @@
  * 2^16 and two terms, for 8 bits times 6; two such products make a cell of four columns. Several products are added before the
  * top is taken out, as many as fit.
  *
- * Measured on a Cortex-M4, instructions for a multiply-accumulate of 2 bits times 2, 800 columns, two rows at a time, weights
- * unpacked from 2 bits by one shift and mask for four (two) of them: FOURS 0.83, SMLAD 1.45, population counts of bit planes
- * 1.65. 4 bits times 4: TWOS 1.70, SMLAD 1.64. 8 bits times 8: SMLAD 1.9, byte by byte 3.3. */
+ * On a Cortex-M4 (gcc 12, -O2) the inner loop of 2 bits times 2 takes 20 instructions for 16 products, FOURS; that of 8 bits
+ * times 8, 12 for 4, ONES. */
 #include "codegen/codegen.h"
 
 static int32_t bits_of(int32_t largest) {
     return crumb_packed_bits(largest + 1);
 }
 
-/* Columns of a block: all words of a block are full. Its parts have 8, 4, 2 and 1 bits (emit_sum.c), the smallest decides. */
+/* Columns of a block: all words of a block are full. Its parts have 8, 4, 2 and 1 bits (emit_dot.c), the smallest decides. */
 static int32_t block_of(int32_t bits) {
     return 32 / (bits & -bits);
 }

@@ -73,18 +73,19 @@ static uint32_t run(const uint8_t *pixels, float *logits) {
     return (TIMER_MAX - TIMER[2]) * A_TICK;
 }
 
-/* The stack below this function is filled with a pattern; what is gone of it afterwards was used. */
-__attribute__((noinline)) static uint32_t stack_bytes(const uint8_t *pixels, float *logits) {
-    uint32_t *const top = (uint32_t *)__builtin_frame_address(0) - 64;
+/* What lies below the stack pointer is filled with a pattern; what is gone of it after a run was used. */
+static uint32_t stack_bytes(const uint8_t *pixels, float *logits) {
+    volatile uint32_t *top;
+    __asm__ volatile("mov %0, sp" : "=r"(top));
     for (int i = 1; i <= PAINTED; i++) {
-        ((volatile uint32_t *)top)[-i] = 0xdeadbeef;
+        top[-i] = 0xdeadbeef;
     }
     net_run(pixels, logits);
     int deepest = PAINTED;
-    while (deepest > 0 && ((volatile uint32_t *)top)[-deepest] == 0xdeadbeef) {
+    while (deepest > 0 && top[-deepest] == 0xdeadbeef) {
         deepest--;
     }
-    return 4u * (uint32_t)deepest + 256u;
+    return 4u * (uint32_t)deepest;
 }
 
 static uint32_t differing(const float *logits, const uint32_t *wanted) {
