@@ -70,6 +70,7 @@ typedef struct crumb_codegen_sum {
 
 typedef struct crumb_codegen_stage {
     int32_t root, pool;              /* nodes, -1: none; pool: a max_pool that is taken while storing */
+    int32_t first, last;             /* its nodes are among these */
     int32_t height, width, channels; /* of the root's elements */
     crumb_codegen_sum sum;
     const char *name;

@@ -272,7 +272,7 @@ crumb_expression crumb_emit_parameters(const crumb_emit *e, bool declared) {
 static void print_comment(crumb_emit *e) {
     crumb_text_print(&e->stages, "\n/* ");
     bool first = true;
-    for (int32_t i = 0; i < e->g->packed->nodes; i++) {
+    for (int32_t i = e->stage->first; i <= e->stage->last; i++) {
         if (e->g->node[i].stage == e->s) {
             crumb_text_print(&e->stages, "%s%s", first ? "" : ", ", crumb_packed_op_name(e->g->packed->node[i].op));
             first = false;

@@ -47,7 +47,7 @@ crumb_expression crumb_emit_read(crumb_emit *e, int32_t value, const char *at, c
 
 /* True if a statement of the tail reads the value from memory. */
 static bool tail_reads(const crumb_emit *e, int32_t value) {
-    for (int32_t i = 0; i < e->g->packed->nodes; i++) {
+    for (int32_t i = e->stage->first; i <= e->stage->last; i++) {
         const crumb_codegen_node *node = &e->g->node[i];
         bool reads = node->stage == e->s && node->computed && node->threshold == NULL && i != e->stage->root &&
                      i != e->stage->pool && e->g->value[value].stage != e->s;
@@ -275,7 +275,7 @@ void crumb_emit_tail(crumb_emit *e, const char *root) {
     if (e->stage->root >= 0 && g->node[e->stage->root].computed) {
         compute_root(e, root);
     }
-    for (int32_t i = 0; i < g->packed->nodes; i++) {
+    for (int32_t i = e->stage->first; i <= e->stage->last; i++) {
         if (g->node[i].stage == e->s && g->node[i].computed && i != e->stage->root && i != e->stage->pool) {
             compute(e, i);
         }

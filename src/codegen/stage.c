@@ -58,7 +58,7 @@ static int32_t stage_for(crumb_codegen *g, int32_t i) {
     }
     const crumb_codegen_value *y = &g->value[node->output];
     g->stage[g->stages] = (crumb_codegen_stage){
-        .root = element ? -1 : i, .pool = -1, .height = y->height, .width = y->width, .channels = y->channels};
+        .root = element ? -1 : i, .pool = -1, .first = i, .height = y->height, .width = y->width, .channels = y->channels};
     return g->stages++;
 }
 
@@ -79,6 +79,7 @@ void crumb_codegen_stages(crumb_codegen *g) {
         crumb_codegen_value *made = &g->value[g->packed->node[i].output];
         if (g->node[i].needed && made->same == i + 1 && made->where == CRUMB_CODEGEN_NOWHERE) {
             g->node[i].stage = made->stage = stage_for(g, i);
+            g->stage[made->stage].last = i;
             mark_reads(g, i);
         }
     }
