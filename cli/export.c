@@ -106,7 +106,7 @@ static int run(cli *self, const void *given) {
         return CLI_USAGE;
     }
     crumb_packed *packed = NULL;
-    if (crumb_packed_open(self->ctx, self->argument[0], &packed) != CRUMB_OK) {
+    if (crumb_packed_load(self->ctx, self->argument[0], &packed) != CRUMB_OK) {
         return cli_fail_message(self);
     }
     crumb_packed_info info;
@@ -136,11 +136,12 @@ const cli_command cli_export = {
     .name = "export",
     .arguments = "MODEL",
     .summary = "write a packed network in another form: C for microcontrollers",
-    .examples = "crumb export model.crumb --format c -o net.c   # net.c and net.h: net_run(pixels, logits)\n"
-                "crumb export model.crumb -o net.c --floats     # net_run(image, logits)\n",
-    .about =
-        "MODEL is a .crumb file. The C file needs no library, no operating system and no allocation: weights are constants at "
-        "their bits, activations lie in one static array, and the logits are those of crumb run, bit for bit.",
+    .examples = "crumb export model.crumb --format c -o net.c         # net.c and net.h: net_run(pixels, logits)\n"
+                "crumb export model.crumb -o net.c --floats           # net_run(image, logits)\n"
+                "crumb export runs/demo-w2a2/best.safetensors -o net.c  # packed on the way\n",
+    .about = "MODEL is a .crumb file, or a trained network, which is packed on the way. The C file needs no library, no "
+             "operating system and no allocation: weights are constants at "
+             "their bits, activations lie in one static array, and the logits are those of crumb run, bit for bit.",
     .options = options_table,
     .size = sizeof(export_options),
     .min_arguments = 1,

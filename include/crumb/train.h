@@ -275,6 +275,8 @@ CRUMB_API void crumb_image_free(crumb_ctx *ctx, uint8_t *pixels);
 /* Lowers the network to integer codes and writes the packed file, whole or not at all. UNSUPPORTED names the layer that cannot
  * be packed. The network must know its normalisation. */
 CRUMB_API crumb_status crumb_network_pack(crumb_network *network, const char *path);
+/* Opens a packed file, or a trained network, which is packed in memory. Close with crumb_packed_close. */
+CRUMB_API crumb_status crumb_packed_load(crumb_ctx *ctx, const char *path, crumb_packed **packed);
 
 /* Proves a packed file against the network that it was made from, image by image, in two ways:
  * - The network's own graph is evaluated in the integer arithmetic of packed networks, without lowering anything. The packed

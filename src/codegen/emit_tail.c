@@ -105,14 +105,15 @@ static crumb_expression input_of(crumb_emit *e, int32_t node, int32_t k) {
 /* Thresholds of all channels in one array, each channel's behind its mask for the complement if any channel falls. */
 static void print_thresholds(crumb_emit *e, int32_t i, int32_t thresholds, bool wide) {
     const crumb_codegen_node *node = &e->g->node[i];
-    int32_t channels = e->stage->channels, at = 0, bits = wide ? -32 : -16;
+    int32_t channels = e->stage->channels, bits = wide ? -32 : -16;
+    int64_t at = 0;
     crumb_emit_array_open(e, node->name, "step", bits, (int64_t)channels * (thresholds + node->any_falls));
     for (int32_t c = 0; c < channels; c++) {
         if (node->any_falls) {
             crumb_emit_element(e, bits, node->falls[c] ? -1 : 0, at++);
         }
         for (int32_t k = 0; k < thresholds; k++) {
-            crumb_emit_element(e, bits, node->threshold[c * thresholds + k], at++);
+            crumb_emit_element(e, bits, node->threshold[(int64_t)c * thresholds + k], at++);
         }
     }
     crumb_emit_array_close(e);
@@ -122,7 +123,7 @@ static crumb_expression compare_integers(crumb_emit *e, int32_t i) {
     const crumb_codegen_node *node = &e->g->node[i];
     int32_t thresholds = e->g->packed->value[i + 1].codes.levels - 1, width = thresholds + node->any_falls;
     bool wide = false;
-    for (int32_t k = 0; k < e->stage->channels * thresholds; k++) {
+    for (int64_t k = 0; k < (int64_t)e->stage->channels * thresholds; k++) {
         wide = wide || node->threshold[k] != (int16_t)node->threshold[k];
     }
     print_thresholds(e, i, thresholds, wide);

@@ -123,7 +123,8 @@ static bool search_channel(search *s, crumb_codegen_node *node, int32_t threshol
     node->falls[s->c] = s->falls;
     node->any_falls = node->any_falls || s->falls;
     for (int32_t k = 0; k < thresholds; k++) {
-        node->threshold[s->c * thresholds + k] = s->falls ? bisect(s, ~high, ~low, k + 1) : bisect(s, low, high, k + 1);
+        node->threshold[(int64_t)s->c * thresholds + k] =
+            s->falls ? bisect(s, ~high, ~low, k + 1) : bisect(s, low, high, k + 1);
     }
     return true;
 }

@@ -8,6 +8,9 @@ small_recipe "$work/small.yaml"
 expect 0 train "$work/small.yaml" --set model.width=1 --threads 1 --quiet --out "$work/run"
 expect 0 pack "$work/run/best.safetensors" --out "$work/model.crumb"
 expect 0 export "$work/run/best.safetensors" --out "$work/net.c" --json
+cp "$work/net.c" "$work/from_trained.c"
+expect 0 export "$work/model.crumb" --out "$work/net.c" --json
+cmp -s "$work/net.c" "$work/from_trained.c" || wrong "a trained network and its packed file give different files"
 constants=$(value "$work/stdout" constant_bytes) memory=$(value "$work/stdout" memory_bytes)
 "$BOARD_IMAGES" "$work/model.crumb" digits:test 5 >"$work/images.h" || wrong "no images"
 
