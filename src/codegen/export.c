@@ -58,7 +58,7 @@ static crumb_status split_path(crumb_ctx *ctx, const char *path, char name[CRUMB
     return CRUMB_OK;
 }
 
-/* Both or, but for a failing rename of the second, none. */
+/* Both or none. */
 static crumb_status write_files(crumb_ctx *ctx, const char *path, const char *header, const crumb_text *source,
                                 const crumb_text *head) {
     crumb_writer first, second;
@@ -75,7 +75,11 @@ static crumb_status write_files(crumb_ctx *ctx, const char *path, const char *he
         crumb_writer_abandon(&first);
         return status;
     }
-    return crumb_writer_commit(&first);
+    status = crumb_writer_commit(&first);
+    if (status != CRUMB_OK) {
+        remove(path);
+    }
+    return status;
 }
 
 static crumb_status print_and_write(crumb_emit *e, const char *path, const char *header) {

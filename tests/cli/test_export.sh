@@ -34,4 +34,7 @@ refuses 1 "short.crumb" export "$work/short.crumb" --out "$work/a/net.c"
 mkdir "$work/a/net.c"
 expect 1 export "$work/model.crumb" --out "$work/a/net.c"
 [[ $(ls "$work/a") == net.c && -d $work/a/net.c ]] || wrong "a refused export left something: $(ls "$work/a" | xargs)"
+mkdir "$work/c" "$work/c/net.h"
+expect 1 export "$work/model.crumb" --out "$work/c/net.c"
+[[ $(ls "$work/c") == net.h ]] || wrong "a C file without its header: $(ls "$work/c" | xargs)"
 finish
