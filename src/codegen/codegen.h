@@ -102,6 +102,17 @@ typedef struct crumb_codegen {
     bool reals; /* images are floats */
 } crumb_codegen;
 
+/* ---- export.c */
+
+typedef struct crumb_codegen_files {
+    crumb_text source, header;
+    int64_t constant_bytes, memory_bytes;
+} crumb_codegen_files;
+
+/* The two files as texts; functions are called <name>_... */
+crumb_status crumb_codegen_print(const crumb_packed *packed, const char *name, bool floats, crumb_codegen_files *files);
+void crumb_codegen_release(crumb_ctx *ctx, crumb_codegen_files *files);
+
 /* ---- element.c: what one node makes of one number. */
 
 bool crumb_codegen_is_element(crumb_packed_op op); /* works element by element */

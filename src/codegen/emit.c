@@ -83,9 +83,10 @@ void crumb_emit_array_close(crumb_emit *e) {
     crumb_text_print(&e->data, "\n};\n");
 }
 
+/* Infinity, of thresholds, and NaN, of pixels: <float.h> has no names for them. */
 crumb_expression crumb_emit_real(float value) {
-    if (isinf(value)) { /* of thresholds only; <float.h> has no name for it */
-        return crumb_expression_of("%s1.0f / 0.0f", value < 0.0f ? "-" : "");
+    if (isnan(value) || isinf(value)) {
+        return crumb_expression_of("%s", isnan(value) ? "0.0f / 0.0f" : value < 0.0f ? "-1.0f / 0.0f" : "1.0f / 0.0f");
     }
     crumb_expression made = crumb_expression_of("%.9g", (double)value);
     bool whole = strpbrk(made.text, ".e") == NULL;

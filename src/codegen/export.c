@@ -82,54 +82,68 @@ static crumb_status write_files(crumb_ctx *ctx, const char *path, const char *he
     return status;
 }
 
-static crumb_status print_and_write(crumb_emit *e, const char *path, const char *header) {
-    crumb_text source = {.ctx = e->g->ctx}, head = {.ctx = e->g->ctx};
-    crumb_emit_source(e, &source);
-    crumb_emit_header(e, &head);
-    crumb_text *const texts[] = {&e->data, &e->helpers, &e->stages, &source, &head};
-    crumb_status status = CRUMB_OK;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        status = status == CRUMB_OK ? texts[i]->status : status;
-    }
-    if (status == CRUMB_OK) {
-        status = write_files(e->g->ctx, path, header, &source, &head);
-    }
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        crumb_free(e->g->ctx, texts[i]->at);
-    }
-    return status;
+static void print_files(crumb_emit *e, crumb_codegen_files *files) {
+    crumb_emit_source(e, &files->source);
+    crumb_emit_header(e, &files->header);
+    files->constant_bytes = e->constant_bytes;
+    files->memory_bytes = (int64_t)e->g->cells * 4;
 }
 
-static crumb_status emit(crumb_codegen *g, const char *path, const char *header, crumb_export_c_result *result) {
+static crumb_status emit(crumb_codegen *g, crumb_codegen_files *files) {
     crumb_emit *e = crumb_alloc(g->ctx, 1, sizeof(*e));
     int32_t columns = 1;
     for (int32_t i = 0; i < g->packed->tensors; i++) {
         columns = g->packed->tensor[i].columns > columns ? g->packed->tensor[i].columns : columns;
     }
     uint16_t *row = crumb_alloc(g->ctx, (size_t)columns, sizeof(*row));
-    crumb_status status = CRUMB_ERROR_MEMORY;
-    if (e != NULL && row != NULL) {
+    crumb_status status = e != NULL && row != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
+    if (status == CRUMB_OK) {
         *e = (crumb_emit){.g = g, .row = row, .data.ctx = g->ctx, .helpers.ctx = g->ctx, .stages.ctx = g->ctx};
-        status = print_and_write(e, path, header);
-    }
-    if (status == CRUMB_OK && result != NULL) {
-        *result = (crumb_export_c_result){.constant_bytes = e->constant_bytes, .memory_bytes = (int64_t)g->cells * 4};
-        memcpy(result->header, header, strlen(header) + 1);
+        print_files(e, files);
+        crumb_text *const texts[] = {&e->data, &e->helpers, &e->stages, &files->source, &files->header};
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+            status = status == CRUMB_OK ? texts[i]->status : status;
+        }
+        crumb_free(g->ctx, e->data.at);
+        crumb_free(g->ctx, e->helpers.at);
+        crumb_free(g->ctx, e->stages.at);
     }
     crumb_free(g->ctx, row);
     crumb_free(g->ctx, e);
     return status;
 }
 
+crumb_status crumb_codegen_print(const crumb_packed *packed, const char *name, bool floats, crumb_codegen_files *files) {
+    crumb_codegen g = {.ctx = packed->ctx, .packed = packed, .name = name, .reals = floats};
+    *files = (crumb_codegen_files){.source.ctx = packed->ctx, .header.ctx = packed->ctx};
+    crumb_status status = plan(&g);
+    if (status == CRUMB_OK) {
+        status = emit(&g, files);
+    }
+    release(&g);
+    if (status != CRUMB_OK) {
+        crumb_codegen_release(packed->ctx, files);
+    }
+    return status;
+}
+
+void crumb_codegen_release(crumb_ctx *ctx, crumb_codegen_files *files) {
+    crumb_free(ctx, files->source.at);
+    crumb_free(ctx, files->header.at);
+    *files = (crumb_codegen_files){0};
+}
+
 crumb_status crumb_packed_export_c(const crumb_packed *packed, const char *path, const crumb_export_c_options *options,
                                    crumb_export_c_result *result) {
     char name[CRUMB_CODEGEN_NAME], header[CRUMB_EXPORT_PATH_MAX];
+    crumb_codegen_files files;
     CRUMB_TRY(split_path(packed->ctx, path, name, header, sizeof(header)));
-    crumb_codegen g = {.ctx = packed->ctx, .packed = packed, .name = name, .reals = options != NULL && options->floats};
-    crumb_status status = plan(&g);
-    if (status == CRUMB_OK) {
-        status = emit(&g, path, header, result);
+    CRUMB_TRY(crumb_codegen_print(packed, name, options != NULL && options->floats, &files));
+    crumb_status status = write_files(packed->ctx, path, header, &files.source, &files.header);
+    if (status == CRUMB_OK && result != NULL) {
+        *result = (crumb_export_c_result){.constant_bytes = files.constant_bytes, .memory_bytes = files.memory_bytes};
+        memcpy(result->header, header, strlen(header) + 1);
     }
-    release(&g);
+    crumb_codegen_release(packed->ctx, &files);
     return status;
 }

@@ -184,6 +184,31 @@ static void shared_pools(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+/* Pixels that become infinite, and not a number. */
+static void odd_pixels(void **state) {
+    (void)state;
+    crumb_ctx *ctx = make_ctx();
+    sample s = {.rng = crumb_rng_at(1, 13, 0)};
+    crumb_build_begin(&s.build, ctx, 4, 4, 2);
+    s.build.packed.deviation[0] = 1e-40f;
+    s.build.packed.mean[0] = 0.5f;
+    crumb_packed_node affine = crumb_build_node_of(CRUMB_PACKED_AFFINE, "affine", 0);
+    affine.multiplier = crumb_build_floats(&s.build, 1, 2, (const float[]){0.0f, 1.0f});
+    affine.bias = sample_floats(&s, 1, 2, false);
+    int32_t none = sample_node(&s, CRUMB_PACKED_FLATTEN, crumb_build_append(&s.build, &affine, NULL));
+    int32_t infinite = sample_node(&s, CRUMB_PACKED_FLATTEN, 0);
+    s.build.packed.classes = 64;
+    sample_pair(&s, CRUMB_PACKED_CONCAT, none, infinite);
+    crumb_packed *packed;
+    assert_ok(ctx, crumb_build_end(&s.build, &packed));
+    compiled c;
+    compiled_begin(&c);
+    compiled_add(&c, packed, false);
+    compiled_build(&c, "-O1");
+    compiled_check(&c, 4);
+    crumb_ctx_destroy(ctx);
+}
+
 /* ---- Names that mean something in C, twice the same, that end comments. */
 
 static void names(void **state) {
@@ -261,8 +286,9 @@ static void memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_op),     cmocka_unit_test(random_networks), cmocka_unit_test(widths),   cmocka_unit_test(shapes),
-        cmocka_unit_test(shared_pools), cmocka_unit_test(names),           cmocka_unit_test(refusals), cmocka_unit_test(memory),
+        cmocka_unit_test(every_op), cmocka_unit_test(random_networks), cmocka_unit_test(widths),
+        cmocka_unit_test(shapes),   cmocka_unit_test(shared_pools),    cmocka_unit_test(odd_pixels),
+        cmocka_unit_test(names),    cmocka_unit_test(refusals),        cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
