@@ -51,6 +51,17 @@ static int find_margin(const cli *self, const char *text, double *margin) {
     return CLI_DONE;
 }
 
+static int find_steps(const cli *self, const char *text, crumb_surface_steps *steps) {
+    static const char *const words[] = {"follow", "shared", "refit"};
+    for (int i = 0; i < 3; i++) {
+        if (text == NULL || strcmp(text, words[i]) == 0) {
+            *steps = (crumb_surface_steps)i;
+            return CLI_DONE;
+        }
+    }
+    return cli_usage(self, "--steps: \"%s\" is none of follow, shared, refit", text);
+}
+
 /* ---- Progress. */
 
 typedef struct surface_progress {
@@ -105,7 +116,7 @@ static void print_values(cli_table *table, const crumb_surface_value *value) {
     cli_table_cell(table, "%.2f", value->test_error);
 }
 
-static void print_outcome(const cli *self, const crumb_surface_result *result, const char *out) {
+static void print_outcome(const cli *self, const crumb_surface_result *result, crumb_surface_steps steps, const char *out) {
     static const char *const heads[] = {"", "x", "y", "quantized: loss", "error %", "float: loss", "error %"};
     cli_table table = {.align = "lrrrrrr"};
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
@@ -124,9 +135,9 @@ static void print_outcome(const cli *self, const crumb_surface_result *result, c
     print_values(&table, &result->best_quantized);
     print_values(&table, &result->best_plain);
     cli_table_print(&table, stdout, "");
-    if (result->step_spread > 1e-3) {
-        printf("\nThe models' steps differ by up to %.3g %%: ", 100 * result->step_spread);
-        printf("their mean holds all over the plane (--steps refit: those of each point).\n");
+    if (steps != CRUMB_STEPS_FOLLOW && result->step_spread > 1e-3) {
+        printf("\nThe models' steps differ by up to %.3g %%: with --steps follow, points at models would be the models.\n",
+               100 * result->step_spread);
     }
     printf("\n%s/surface.json\n%s/surface.svg\n", out, out);
 }
@@ -142,12 +153,10 @@ static int run(cli *self, const void *given) {
     const surface_options *options = given;
     data_names names;
     double margin;
+    crumb_surface_steps steps = CRUMB_STEPS_FOLLOW;
     int code = find_data(self, options, &names);
     code = code == CLI_DONE ? find_margin(self, options->margin, &margin) : code;
-    if (code == CLI_DONE && options->steps != NULL && strcmp(options->steps, "shared") != 0 &&
-        strcmp(options->steps, "refit") != 0) {
-        code = cli_usage(self, "--steps: \"%s\" is none of shared, refit", options->steps);
-    }
+    code = code == CLI_DONE ? find_steps(self, options->steps, &steps) : code;
     if (code != CLI_DONE) {
         return code;
     }
@@ -166,7 +175,7 @@ static int run(cli *self, const void *given) {
         .norm_images = options->norm_images.value,
         .batch = options->batch.value,
         .seed = options->seed.given ? (uint64_t)options->seed.value : CLI_SEED,
-        .refit = options->steps != NULL && strcmp(options->steps, "refit") == 0,
+        .steps = steps,
         .progress = on_point,
         .user = &progress,
     };
@@ -183,7 +192,7 @@ static int run(cli *self, const void *given) {
         return print_file(self, out);
     }
     if (code == CLI_DONE) {
-        print_outcome(self, &result, out);
+        print_outcome(self, &result, wanted.steps, out);
     }
     return code;
 }
@@ -205,8 +214,8 @@ static const cli_option options_table[] = {
     {"norm-images", 0, CLI_INT, offsetof(surface_options, norm_images), "N", 1, INT64_MAX, 0,
      "for its batch-norm statistics, whole batches (default: 1000)"},
     {"batch", 'b', CLI_INT, offsetof(surface_options, batch), "N", 1, 65536, 0, "images at a time (default: 100)"},
-    {"steps", 0, CLI_TEXT, offsetof(surface_options, steps), "shared|refit", 0, 0, 0,
-     "quantizers hold the mean of the models' steps (default), or find those of each point"},
+    {"steps", 0, CLI_TEXT, offsetof(surface_options, steps), "WORD", 0, 0, 0,
+     "of a point's quantizers: follow (as the models find theirs, default), shared (their mean), refit (anew)"},
     {"seed", 0, CLI_INT, offsetof(surface_options, seed), "N", 0, INT64_MAX, 0, "chooses the images (default: 1)"},
     {NULL, 0, CLI_FLAG, 0, NULL, 0, 0, 0, NULL},
 };

@@ -338,6 +338,12 @@ typedef struct crumb_surface_progress {
     crumb_surface_value value;  /* of the last one */
 } crumb_surface_progress;
 
+typedef enum crumb_surface_steps {
+    CRUMB_STEPS_FOLLOW, /* as the models: computed from the point's weights, or, where they are learned or frozen, between theirs */
+    CRUMB_STEPS_SHARED, /* the mean of the models' */
+    CRUMB_STEPS_REFIT   /* searched for the point's weights even where the models keep theirs; learned ones: the mean */
+} crumb_surface_steps;
+
 typedef struct crumb_surface_options {
     const char *models[3];    /* files that crumb wrote */
     const char *train, *test; /* data sets */
@@ -347,7 +353,7 @@ typedef struct crumb_surface_options {
     int64_t train_images, test_images, norm_images; /* that measure a point and its batch-norm statistics; 0: 1000 */
     int64_t batch;            /* 0: 100 */
     uint64_t seed;            /* chooses the images */
-    bool refit;               /* quantizers look for the steps of each point; false: they hold the mean of the models' */
+    crumb_surface_steps steps; /* of the quantizers at a point */
     bool (*progress)(void *user, const crumb_surface_progress *progress); /* after each point; false stops. May be NULL */
     void *user;
 } crumb_surface_options;

@@ -269,8 +269,9 @@ static void mark_phases(drawing *d, const crumb_run *run) {
     int marks = 0;
     for (int p = 1; p < run->phases; p++) {
         const crumb_run_epoch *epoch = &run->epoch[run->phase[p].first];
-        if (isfinite(epoch->at[CRUMB_COLUMN_LR]) && fabs(epoch->at[CRUMB_COLUMN_LR]) < 1e15) {
-            crumb_text_print(&d->data, "%" PRId64 " %.6g\n", epoch->epoch, epoch->at[CRUMB_COLUMN_LR]);
+        double begin = rate_before(epoch), rate = isfinite(begin) ? begin : epoch->at[CRUMB_COLUMN_LR_MAX];
+        if (isfinite(rate) && !wild(rate)) {
+            crumb_text_print(&d->data, "%" PRId64 " %.6g\n", epoch->epoch - 1, rate);
             marks++;
         }
     }

@@ -4,9 +4,12 @@
  *     L(Q(P(a, b))): every weight tensor quantized with its own quantizer, batch norm's statistics computed anew for these
  *     weights, then loss and error.
  *
- * The quantizers' states (steps) are held at the mean of the three models', which is their common value where they were trained
- * with frozen steps; otherwise every point would have another set of levels. The network that is evaluated has no quantizers of
- * weights: it gets Q(P) or P, so both domains differ in nothing else. Its activations keep their quantizers. */
+ * A quantizer's step is what it would be in training: computed from the point's weights by quantizers that do so always; else
+ * (learned or frozen) the same affine function of (a, b) as the weights are, kept between the least and the largest of the
+ * three. So a point at a model is the model, and steps that the models share are the same all over the plane.
+ *
+ * The network that is evaluated has no quantizers of weights: it gets Q(P) or P, so both domains differ in nothing else. Its
+ * activations keep their quantizers. */
 #include "train/surface.h"
 
 #include "train/trainer_parts.h"
@@ -88,51 +91,79 @@ static crumb_status build_graph(crumb_terrain *t) {
     return crumb_exec_create(t->graph, &options, &t->exec);
 }
 
-/* A quantizer's state of all models that have it, replaced in the base by the mean. */
-static void share_value(crumb_terrain *t, const char *name, bool weight) {
-    crumb_value *base = &t->model[t->base]->graph->value[crumb_graph_find(t->model[t->base]->graph, name)];
-    for (int64_t i = 0; i < crumb_shape_count(base->shape); i++) {
-        double sum = 0, low = INFINITY, high = -INFINITY;
-        int count = 0;
-        for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
-            int at = crumb_graph_find(t->model[m]->graph, name);
-            double value = at >= 0 ? (double)t->model[m]->graph->value[at].data[i] : 0;
-            sum += value;
-            count += at >= 0;
-            low = at >= 0 && value < low ? value : low;
-            high = at >= 0 && value > high ? value : high;
+/* Numbers that the quantizers of a graph hold. */
+static int64_t states_size(const crumb_graph *graph) {
+    int64_t count = 0;
+    for (int i = 0; i < graph->nodes; i++) {
+        for (int k = 1; crumb_node_site(graph, i) != NULL && k < graph->node[i].inputs; k++) {
+            count += size_of(graph, graph->node[i].input[k]);
         }
-        double mean = sum / count, spread = mean != 0 ? (high - low) / fabs(mean) : 0;
-        t->step_spread = weight && spread > t->step_spread ? spread : t->step_spread;
-        base->data[i] = (float)mean;
+    }
+    return count;
+}
+
+/* One number of a state: those of the models that have it; the others get their mean. */
+static void take_number(crumb_terrain *t, const float *const data[CRUMB_SURFACE_MODELS], int64_t i, int64_t at, bool weight) {
+    double sum = 0, low = INFINITY, high = -INFINITY;
+    int count = 0;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        if (data[m] != NULL) {
+            double value = (double)data[m][i];
+            sum += value;
+            count++;
+            low = value < low ? value : low;
+            high = value > high ? value : high;
+        }
+    }
+    double mean = sum / count, spread = mean != 0 ? (high - low) / fabs(mean) : 0;
+    t->step_spread = weight && spread > t->step_spread ? spread : t->step_spread;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        t->states[m][at] = data[m] != NULL ? data[m][i] : (float)mean;
     }
 }
 
-/* States of weights that are functions of the weight are brought up to date in every model first. */
-static void share_states(crumb_terrain *t) {
-    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
-        const crumb_graph *graph = t->model[m]->graph;
-        for (int i = 0; i < graph->nodes; i++) {
-            const crumb_quant *site = crumb_node_site(graph, i);
-            if (site != NULL && site->weight && site->quantizer->observe != NULL) {
-                crumb_quant_call call = crumb_node_call(graph, i);
-                site->quantizer->observe(&call);
-            }
+/* States of weights that are functions of the weight are brought up to date in a model. */
+static void observe_weights(const crumb_graph *graph) {
+    for (int i = 0; i < graph->nodes; i++) {
+        const crumb_quant *site = crumb_node_site(graph, i);
+        if (site != NULL && site->weight && site->quantizer->observe != NULL) {
+            crumb_quant_call call = crumb_node_call(graph, i);
+            site->quantizer->observe(&call);
         }
     }
+}
+
+static crumb_status take_states(crumb_terrain *t) {
     const crumb_graph *base = t->model[t->base]->graph;
+    int64_t count = states_size(base), at = 0;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        observe_weights(t->model[m]->graph);
+        t->states[m] = crumb_alloc(t->ctx, (size_t)count + 1, sizeof(float));
+        if (t->states[m] == NULL) {
+            return CRUMB_ERROR_MEMORY;
+        }
+    }
     for (int i = 0; i < base->nodes; i++) {
         const crumb_quant *site = crumb_node_site(base, i);
         for (int k = 1; site != NULL && k < base->node[i].inputs; k++) {
-            share_value(t, base->value[base->node[i].input[k]].name, site->weight);
+            const crumb_value *value = &base->value[base->node[i].input[k]];
+            const float *data[CRUMB_SURFACE_MODELS];
+            for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+                const crumb_graph *graph = t->model[m]->graph;
+                int found = crumb_graph_find(graph, value->name);
+                data[m] = found >= 0 ? graph->value[found].data : NULL;
+            }
+            for (int64_t j = 0; j < size_of(base, base->node[i].input[k]); j++) {
+                take_number(t, data, j, at++, site->weight);
+            }
         }
     }
-    crumb_graph_copy(t->graph, base, NULL); /* the activations' states, too */
+    return CRUMB_OK;
 }
 
 /* The three models' coordinates, and the plane through them. */
 static crumb_status make_plane(crumb_terrain *t) {
-    const bool *state = t->base_state;
+    const bool *state = t->state;
     const crumb_graph *base = t->model[t->base]->graph;
     float *w[CRUMB_SURFACE_MODELS] = {0};
     int64_t count = 0, at = 0;
@@ -172,49 +203,35 @@ static crumb_status open_data(crumb_terrain *t) {
     return crumb_network_feed(base, t->test_set, options, &t->test);
 }
 
-static int64_t states_size(const crumb_terrain *t) {
-    int64_t count = 0;
-    for (int v = 0; v < t->graph->values; v++) {
-        count += t->state[v] ? size_of(t->graph, v) : 0;
-    }
-    return count;
-}
-
-/* The states of the evaluated graph's quantizers, into or out of t->keep. */
-static void copy_states(crumb_terrain *t, bool save) {
-    float *at = t->keep;
-    for (int v = 0; v < t->graph->values; v++) {
-        if (t->state[v]) {
-            size_t bytes = (size_t)size_of(t->graph, v) * sizeof(float);
-            float *data = t->graph->value[v].data;
-            memcpy(save ? at : data, save ? data : at, bytes);
-            at += size_of(t->graph, v);
+static uint64_t digest(const crumb_terrain *t) {
+    uint64_t mixed = 0;
+    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
+        const crumb_graph *graph = t->model[m]->graph;
+        for (int v = 0; v < graph->values; v++) {
+            const float *data = graph->value[v].data;
+            for (int64_t i = 0; data != NULL && i < size_of(graph, v); i++) {
+                uint32_t bits;
+                memcpy(&bits, &data[i], sizeof(bits));
+                mixed = crumb_mix(mixed + bits + 0x9e3779b97f4a7c15u);
+            }
         }
     }
-}
-
-static crumb_status prepare(crumb_terrain *t) {
-    t->state = crumb_network_states(t->graph);
-    t->base_state = crumb_network_states(t->model[t->base]->graph);
-    if (t->state == NULL || t->base_state == NULL) {
-        return CRUMB_ERROR_MEMORY;
-    }
-    CRUMB_TRY(make_plane(t));
-    t->point = crumb_alloc(t->ctx, (size_t)t->plane.count + 1, sizeof(float));
-    t->keep = crumb_alloc(t->ctx, (size_t)states_size(t) + 1, sizeof(float));
-    if (t->point == NULL || t->keep == NULL) {
-        return CRUMB_ERROR_MEMORY;
-    }
-    copy_states(t, true);
-    return CRUMB_OK;
+    return mixed;
 }
 
 static crumb_status open_all(crumb_terrain *t) {
     CRUMB_TRY(open_models(t));
     CRUMB_TRY(open_data(t));
     CRUMB_TRY(build_graph(t));
-    share_states(t);
-    return prepare(t);
+    t->digest = digest(t);
+    t->state = crumb_network_states(t->model[t->base]->graph);
+    if (t->state == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    CRUMB_TRY(take_states(t));
+    CRUMB_TRY(make_plane(t));
+    t->point = crumb_alloc(t->ctx, (size_t)t->plane.count + 1, sizeof(float));
+    return t->point != NULL ? CRUMB_OK : CRUMB_ERROR_MEMORY;
 }
 
 crumb_status crumb_terrain_open(crumb_ctx *ctx, const crumb_surface_options *options, crumb_terrain *terrain) {
@@ -235,45 +252,51 @@ void crumb_terrain_close(crumb_terrain *t) {
     crumb_dataset_close(t->test_set);
     for (int i = 0; i < CRUMB_SURFACE_MODELS; i++) {
         crumb_network_close(t->model[i]);
+        crumb_free(t->ctx, t->states[i]);
     }
     crumb_plane_free(&t->plane);
     crumb_free(t->ctx, t->state);
-    crumb_free(t->ctx, t->base_state);
     crumb_free(t->ctx, t->point);
-    crumb_free(t->ctx, t->keep);
     *t = (crumb_terrain){.ctx = t->ctx};
-}
-
-uint64_t crumb_terrain_digest(const crumb_terrain *t) {
-    uint64_t digest = 0;
-    for (int m = 0; m < CRUMB_SURFACE_MODELS; m++) {
-        const crumb_graph *graph = t->model[m]->graph;
-        for (int v = 0; v < graph->values; v++) {
-            const float *data = graph->value[v].data;
-            for (int64_t i = 0; data != NULL && i < size_of(graph, v); i++) {
-                uint32_t bits;
-                memcpy(&bits, &data[i], sizeof(bits));
-                digest = crumb_mix(digest + bits + 0x9e3779b97f4a7c15u);
-            }
-        }
-    }
-    return digest;
 }
 
 /* ---- A point. */
 
-/* The point's numbers into the base's graph and, for what no quantizer changes, into the evaluated one. */
-static void place(crumb_terrain *t) {
+/* The quantizers' states at P(a, b), into the base's graph. P = A + share[1] (B - A) + share[2] (C - A). */
+static void place_states(const crumb_terrain *t, double a, double b) {
+    const crumb_graph *base = t->model[t->base]->graph;
+    double share[CRUMB_SURFACE_MODELS] = {1.0 / 3, 1.0 / 3, 1.0 / 3};
+    if (t->options.steps == CRUMB_STEPS_FOLLOW) {
+        share[1] = b;
+        share[2] = a - b * t->plane.a[1];
+        share[0] = 1 - share[1] - share[2];
+    }
+    for (int64_t i = 0, at = 0; i < base->nodes; i++) {
+        for (int k = 1; crumb_node_site(base, (int)i) != NULL && k < base->node[i].inputs; k++) {
+            int v = base->node[i].input[k];
+            for (int64_t j = 0; j < size_of(base, v); j++, at++) {
+                float x = t->states[0][at], y = t->states[1][at], z = t->states[2][at];
+                float low = fminf(x, fminf(y, z)), high = fmaxf(x, fmaxf(y, z));
+                float mixed = (float)(share[0] * (double)x + share[1] * (double)y + share[2] * (double)z);
+                base->value[v].data[j] = mixed < low ? low : mixed > high ? high : mixed;
+            }
+        }
+    }
+}
+
+/* The point's numbers into the base's graph and into the evaluated one. */
+static void place(crumb_terrain *t, double a, double b) {
     const crumb_graph *base = t->model[t->base]->graph;
     const float *at = t->point;
+    crumb_plane_point(&t->plane, a, b, t->point);
     for (int v = 0; v < base->values; v++) {
-        if (is_coordinate(&base->value[v], t->base_state[v])) {
-            size_t bytes = (size_t)size_of(base, v) * sizeof(float);
-            memcpy(base->value[v].data, at, bytes);
-            memcpy(t->graph->value[crumb_graph_find(t->graph, base->value[v].name)].data, at, bytes);
+        if (is_coordinate(&base->value[v], t->state[v])) {
+            memcpy(base->value[v].data, at, (size_t)size_of(base, v) * sizeof(float));
             at += size_of(base, v);
         }
     }
+    place_states(t, a, b);
+    crumb_graph_copy(t->graph, base, NULL);
 }
 
 /* A step that the quantizer computes from the weight is computed anew; a learned one has no rule to find it by. */
@@ -302,8 +325,10 @@ static void quantize(crumb_terrain *t) {
             continue;
         }
         crumb_quant_call call = crumb_node_call(base, i);
-        if (t->options.refit) {
+        if (t->options.steps == CRUMB_STEPS_REFIT) {
             refit(&call);
+        } else if (t->options.steps == CRUMB_STEPS_FOLLOW && site->quantizer->observe != NULL) {
+            site->quantizer->observe(&call);
         }
         const char *name = base->value[base->node[i].input[0]].name;
         call.y = t->graph->value[crumb_graph_find(t->graph, name)].data;
@@ -333,9 +358,7 @@ static crumb_status evaluate(crumb_terrain *t, crumb_surface_value *value) {
 
 crumb_status crumb_terrain_measure(crumb_terrain *t, double a, double b, bool quantized, crumb_surface_value *value) {
     crumb_surface_value found;
-    crumb_plane_point(&t->plane, a, b, t->point);
-    place(t);
-    copy_states(t, false);
+    place(t, a, b);
     if (quantized) {
         quantize(t);
     }

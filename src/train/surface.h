@@ -22,16 +22,15 @@ typedef struct crumb_terrain {
     crumb_feed *train, *test;
     crumb_dataset *train_set, *test_set;
     crumb_plane plane;
-    bool *state, *base_state; /* for every value of graph and of the base's graph: is it a quantizer's state? */
-    float *point;             /* plane.count numbers */
-    float *keep;              /* what quantizers of activations start every point with */
+    bool *state;                         /* for every value of the base's graph: is it a quantizer's? */
+    float *states[CRUMB_SURFACE_MODELS]; /* what each model's quantizers hold, node by node of the base's graph */
+    float *point;                        /* plane.count numbers */
+    uint64_t digest;                     /* depends on every weight and state of the three models */
 } crumb_terrain;
 
 crumb_status crumb_terrain_open(crumb_ctx *ctx, const crumb_surface_options *options, crumb_terrain *terrain);
 void crumb_terrain_close(crumb_terrain *terrain);
 /* What the network does at P(a, b), in the quantized or in the float domain. */
 crumb_status crumb_terrain_measure(crumb_terrain *terrain, double a, double b, bool quantized, crumb_surface_value *value);
-/* A number that depends on every weight and state of the three models. */
-uint64_t crumb_terrain_digest(const crumb_terrain *terrain);
 
 #endif

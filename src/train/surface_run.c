@@ -86,13 +86,14 @@ static json_t *real(double value) {
 
 /* What makes two surfaces the same. The files' names do not: their weights do. */
 static json_t *identity(const walk *w) {
+    static const char *const steps[] = {"follow", "shared", "refit"};
     const crumb_surface_options *o = w->options;
     char weights[24];
-    snprintf(weights, sizeof(weights), "%016" PRIx64, crumb_terrain_digest(&w->terrain));
+    snprintf(weights, sizeof(weights), "%016" PRIx64, w->terrain.digest);
     return json_pack("{s:s, s:s, s:s, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:s}", "weights", weights, "train", o->train, "test",
                      o->test, "grid", (json_int_t)o->grid, "margin", o->margin, "train_images", (json_int_t)o->train_images,
                      "test_images", (json_int_t)o->test_images, "norm_images", (json_int_t)o->norm_images, "batch",
-                     (json_int_t)o->batch, "seed", (json_int_t)o->seed, "steps", o->refit ? "refit" : "shared");
+                     (json_int_t)o->batch, "seed", (json_int_t)o->seed, "steps", steps[o->steps]);
 }
 
 /* Takes the object; the text is jansson's. NULL: no memory. */
@@ -388,6 +389,9 @@ static crumb_status check_options(crumb_ctx *ctx, const crumb_surface_options *o
     }
     if (!(o->margin <= 100)) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "margin: %g is outside 0 .. 100", o->margin);
+    }
+    if ((unsigned)o->steps > CRUMB_STEPS_REFIT) {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "steps: %d is no way to find them", (int)o->steps);
     }
     if (o->train_images < 1 || o->test_images < 1 || o->norm_images < 1 || o->batch < 1) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "a number of images is below 1");

@@ -18,6 +18,11 @@ grep -q '^slow: 768 training images a run in 2 epochs; 0 of 2 runs finished' std
 expect 0 compare compare.yaml --dry-run --json "${quick[@]}"
 json out seeds variants.0.name variants.1.images variants.0.timeline
 
+expect 0 compare small.yaml --variant a --variant b:train.optimizer.name=adam --seeds 1,2,3 --dry-run
+grep -q 'b: .* training images' stdout && grep -q ', adam lr ' stdout || wrong "a variant with another optimizer is not planned"
+[[ $(grep -c '^crumb compare: --set train.optimizer.name=adam: leaves out momentum; keeps lr = ' stderr) == 1 ]] ||
+    wrong "not said once what another optimizer leaves out"
+
 expect 0 compare compare.yaml "${quick[@]}" --out whole --threads 1
 grep -qE '^slow +[0-9.]+ ± [0-9.]+ +-' stdout || wrong "no row for slow"
 [[ $(grep -cE '^[1-4]/4 .* % in ' stderr) == 4 ]] || wrong "not one line a run"

@@ -48,11 +48,11 @@ for words in 'Loss surface' 'm2/last.safetensors' 'float weights' 'Quantization 
 done
 expect 0 report whole --json
 json surfaces.0.models.2.quantized.train_loss surfaces.0.grid
-refuses 1 "another surface (steps is \"refit\", was \"shared\")" surface "${models[@]}" "${few[@]}" -o whole --steps refit
+refuses 1 "another surface (steps is \"refit\", was \"follow\")" surface "${models[@]}" "${few[@]}" -o whole --steps refit
 refuses 1 "no plane" surface m1/last.safetensors m2/last.safetensors m1/last.safetensors "${few[@]}" -o other
 refuses 1 "small.yaml" surface m1/last.safetensors m2/last.safetensors small.yaml "${few[@]}" -o other
 refuses 2 "--data is missing" surface "${models[@]}"
-refuses 2 "none of shared, refit" surface "${models[@]}" "${few[@]}" --steps own
+refuses 2 "none of follow, shared, refit" surface "${models[@]}" "${few[@]}" --steps own
 refuses 2 "number from 0 to 100" surface "${models[@]}" "${few[@]}" --margin wide
 refuses 2 "outside 2" surface "${models[@]}" "${few[@]}" --grid 1
 refuses 1 "digitz" surface "${models[@]}" --data digitz -o other

@@ -52,21 +52,21 @@ static const strategy_case cases[] = {
      "together 4 epochs\n"},
     {"[{name: sqwa, float_epochs: 1, captures: 2, cycle: 1, tune_epochs: 1, measure: true, keep: true}]", UNIFORM, "epochs: 5",
      "1 sqwa-float: 1 epoch, float, sgd lr 0.1, cosine\n"
-     "2 sqwa-retrain: 3 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epochs apart\n"
+     "2 sqwa-retrain: 3 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epoch apart\n"
      "3 sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
      "together 5 epochs\n"},
     {"[{name: sqwa, captures: 2, spacing: 2, cycle: 0.5, shape: triangle, average: latent, step: refitted, reestimate: false, "
      "tune_epochs: 1, tune_schedule: step}]",
      LSQ, "epochs: 3",
      "1 sqwa-retrain: 2 epochs, weights lsq 2 bits, activations lsq 3 bits, sgd lr 0.05, cyclic (shape triangle, cycle 0.5), "
-     "2 captures, 1 epochs apart\n"
+     "2 captures, 1 epoch apart\n"
      "2 sqwa-tune: 1 epoch, weights lsq 2 bits, activations lsq 3 bits, sgd lr 0.001, step (milestones [0.5])\n"
      "together 3 epochs\n"},
     {"[{name: sq, ratios: [0.5, 1], epochs: each}, {name: sqwa, captures: 2, cycle: 1, tune_epochs: 1}]", UNIFORM,
      "epochs: 3, schedule: constant",
      "1 sq-50: 3 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.1, constant, 50 % of the rows quantized\n"
      "2 sq-100/sqwa-retrain: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, "
-     "1 epochs apart\n"
+     "1 epoch apart\n"
      "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
      "together 6 epochs\n"},
     {"[{name: sq, ratios: [0.5, 1]}, {name: sqwa, captures: 2, cycle: 0.5, tune_epochs: 1}, sinreq]", UNIFORM, "epochs: 4",
@@ -76,9 +76,9 @@ static const strategy_case cases[] = {
      "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine, with sinreq\n"
      "together 4 epochs\n"},
     {"[{name: sqwa, captures: 2, cycle: 1, tune_epochs: 1}, {name: sq, ratios: [0.5, 1]}]", UNIFORM, "epochs: 5",
-     "1 sqwa-retrain/sq-50: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epochs "
+     "1 sqwa-retrain/sq-50: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epoch "
      "apart, 50 % of the rows quantized\n"
-     "2 sqwa-retrain/sq-100: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epochs "
+     "2 sqwa-retrain/sq-100: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epoch "
      "apart\n"
      "3 sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
      "together 5 epochs\n"},

@@ -187,12 +187,11 @@ static void same_value(const crumb_surface_value *value, const crumb_surface_val
     }
 }
 
-/* With steps that are found anew, the models' points are the models, in both domains. */
+/* Steps that are found from the weights: the models' points are the models, in both domains. */
 static void models_are_on_their_surface(void **state) {
     (void)state;
-    crumb_surface_options o = options_of(mlp[0], mlp[1], mlp[2], "refit");
+    crumb_surface_options o = options_of(mlp[0], mlp[1], mlp[2], "follow");
     crumb_surface_result r;
-    o.refit = true;
     assert_ok(ctx, crumb_surface(ctx, &o, &r));
     for (int m = 0; m < MODELS; m++) {
         crumb_surface_value quantized = reference(mlp[m], false), floating = reference(mlp[m], true);
@@ -205,38 +204,83 @@ static void models_are_on_their_surface(void **state) {
     assert_true(r.best_quantized.train_loss > 0 && r.best_plain.test_error >= 0);
 }
 
-/* Learned steps of weights and activations, ranges that follow the data: models that share them are on the surface as they are.
- */
-static void shared_steps_are_held(void **state) {
+/* Learned steps of weights and activations, ranges that follow the data: each model is on the surface as it is. */
+static void learned_steps_follow(void **state) {
     (void)state;
-    crumb_surface_options o = options_of(resnet[0], resnet[1], resnet[2], "shared");
+    char doubled[256];
+    disturb(resnet[0], 7, 2, "r4", doubled);
+    crumb_surface_options o = options_of(resnet[0], resnet[1], doubled, "learned");
     crumb_surface_result r;
     o.grid = 2;
     assert_ok(ctx, crumb_surface(ctx, &o, &r));
-    /* The range of the first layer's min-max weights is a function of the weight, and differs; everything learned is the same.
-     */
-    assert_true(r.step_spread > 0);
-    o = options_of(resnet[0], resnet[1], resnet[2], "shared-refit");
-    o.grid = 2;
-    o.refit = true;
-    assert_ok(ctx, crumb_surface(ctx, &o, &r));
-    crumb_surface_value first = reference(resnet[0], false), second = reference(resnet[1], false);
+    crumb_surface_value first = reference(resnet[0], false), second = reference(resnet[1], false),
+                        third = reference(doubled, false);
     same_value(&r.quantized[0], &first, true);
     same_value(&r.quantized[1], &second, false);
-    assert_true(fabs(first.train_loss - second.train_loss) > 0.02);
+    same_value(&r.quantized[2], &third, false);
+    assert_true(fabs(first.train_loss - second.train_loss) > 0.02 && fabs(first.train_loss - third.train_loss) > 0.02);
+    assert_true(r.step_spread >= 0.75 - 1e-6); /* 1, 1, 2 have mean 4/3 */
+}
 
-    /* A model whose steps are twice as large: 1, 1, 2 have mean 4/3, spread 3/4. */
+static float step_at(crumb_terrain *t, double a, double b) {
+    crumb_surface_value value;
+    assert_ok(ctx, crumb_terrain_measure(t, a, b, true, &value));
+    int step = crumb_graph_find(t->model[t->base]->graph, "layer1.0.conv1.weight_quant.step");
+    assert_true(step >= 0);
+    return t->model[t->base]->graph->value[step].data[0];
+}
+
+/* A model whose step is 2 where the others have 1: the step is 1 + (share of that model), from 1 to 2; or 4/3 everywhere. */
+static void steps_of_a_point(void **state) {
+    (void)state;
     char doubled[256];
-    disturb(resnet[0], 7, 2, "r4", doubled);
     crumb_terrain t;
-    o = options_of(resnet[0], resnet[1], doubled, "none");
+    disturb(resnet[0], 7, 2, "r4", doubled);
+    crumb_surface_options o = options_of(resnet[0], resnet[1], doubled, "none");
     assert_ok(ctx, crumb_terrain_open(ctx, &o, &t));
-    assert_true(fabs(t.step_spread - 0.75) < 1e-6);
-    int step = crumb_graph_find(t.model[0]->graph, "layer1.0.conv1.weight_quant.step");
-    int twice = crumb_graph_find(t.model[2]->graph, "layer1.0.conv1.weight_quant.step");
-    assert_true(step >= 0 && twice >= 0);
-    assert_true(fabs(t.model[0]->graph->value[step].data[0] / t.model[2]->graph->value[twice].data[0] - 2.0f / 3) < 1e-6);
+    float one = step_at(&t, 0, 0);
+    assert_true(one > 0 && step_at(&t, t.plane.a[1], t.plane.b[1]) == one && step_at(&t, 1, 0) == 2 * one);
+    assert_true(fabs((double)step_at(&t, 0.25, 0) / (double)one - 1.25) < 1e-6);
+    assert_true(fabs((double)step_at(&t, 0.5 + t.plane.a[1], 1) / (double)one - 1.5) < 1e-6);
+    assert_true(step_at(&t, -0.5, 0) == one && step_at(&t, 1.5, 0) == 2 * one);
     crumb_terrain_close(&t);
+    o.steps = CRUMB_STEPS_SHARED;
+    assert_ok(ctx, crumb_terrain_open(ctx, &o, &t));
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs((double)step_at(&t, i, 0) / (double)one - 4.0 / 3) < 1e-6);
+    }
+    crumb_terrain_close(&t);
+    o = options_of(resnet[0], resnet[1], resnet[2], "none"); /* a step that all have stays to the bit */
+    assert_ok(ctx, crumb_terrain_open(ctx, &o, &t));
+    assert_true(step_at(&t, 0.3, 0.7) == one && step_at(&t, -0.2, 1.1) == one);
+    crumb_terrain_close(&t);
+}
+
+/* Frozen steps stay with their models; refit searches those of the point. */
+static void frozen_steps(void **state) {
+    (void)state;
+    char frozen[MODELS][256];
+    crumb_terrain t;
+    crumb_surface_value value;
+    train_to(FIXTURE_MLP, "{weights: {name: uniform, bits: 2, refit: once}}", "train.seed=1", "f1", frozen[0]);
+    disturb(frozen[0], 5, 1, "f2", frozen[1]);
+    disturb(frozen[0], 6, 1, "f3", frozen[2]);
+    crumb_surface_options o = options_of(frozen[0], frozen[1], frozen[2], "none");
+    float found[2];
+    for (int i = 0; i < 2; i++) {
+        o.steps = i == 0 ? CRUMB_STEPS_FOLLOW : CRUMB_STEPS_REFIT;
+        assert_ok(ctx, crumb_terrain_open(ctx, &o, &t));
+        assert_true(t.step_spread == 0);
+        assert_ok(ctx, crumb_terrain_measure(&t, 0.4, 0.6, true, &value));
+        const crumb_graph *graph = t.model[t.base]->graph;
+        found[i] = graph->value[crumb_graph_find(graph, "fc1.weight_quant.step")].data[0];
+        crumb_terrain_close(&t);
+    }
+    crumb_network *network;
+    assert_ok(ctx, crumb_network_open(ctx, frozen[0], &network));
+    assert_true(found[0] == network->graph->value[crumb_graph_find(network->graph, "fc1.weight_quant.step")].data[0]);
+    assert_true(found[1] > 0 && found[1] != found[0]);
+    crumb_network_close(network);
 }
 
 /* Every weight of a quantized point is on its quantizer's few levels, those of the shared step. */
@@ -245,6 +289,7 @@ static void points_are_quantized(void **state) {
     crumb_surface_options o = options_of(mlp[0], mlp[1], mlp[2], "none");
     crumb_surface_value value;
     crumb_terrain t;
+    o.steps = CRUMB_STEPS_SHARED;
     assert_ok(ctx, crumb_terrain_open(ctx, &o, &t));
     float step = 0;
     for (int n = 0; n < 4; n++) {
@@ -290,8 +335,7 @@ static void float_models_take_part(void **state) {
 
 static void the_grid_surrounds_the_models(void **state) {
     (void)state;
-    crumb_surface_options o = options_of(mlp[0], mlp[1], mlp[2], "refit"); /* measured above */
-    o.refit = true;
+    crumb_surface_options o = options_of(mlp[0], mlp[1], mlp[2], "follow"); /* measured above */
     crumb_surface_result r;
     assert_ok(ctx, crumb_surface(ctx, &o, &r));
     json_t *object = json_load_file(fixture_path(o.out, "surface.json"), 0, NULL);
@@ -398,7 +442,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_points_lie_on_the_plane),
         cmocka_unit_test(models_are_on_their_surface),
-        cmocka_unit_test(shared_steps_are_held),
+        cmocka_unit_test(learned_steps_follow),
+        cmocka_unit_test(steps_of_a_point),
+        cmocka_unit_test(frozen_steps),
         cmocka_unit_test(points_are_quantized),
         cmocka_unit_test(float_models_take_part),
         cmocka_unit_test(the_grid_surrounds_the_models),

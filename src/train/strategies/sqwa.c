@@ -128,8 +128,9 @@ static crumb_status make_retrain(crumb_ctx *ctx, crumb_phase *phase, const sqwa_
     phase->epochs = epochs;
     set_rate(phase, params->high);
     crumb_phase_name(phase, "sqwa-retrain");
-    crumb_phase_note(phase, "%lld captures, %g epochs apart", (long long)params->captures,
-                     (double)params->spacing * params->cycle);
+    double apart = (double)params->spacing * params->cycle;
+    crumb_phase_note(phase, "%lld capture%s, %g epoch%s apart", (long long)params->captures, params->captures == 1 ? "" : "s",
+                     apart, apart == 1 ? "" : "s");
     return set_steps(ctx, params->step, &phase->quant);
 }
 
