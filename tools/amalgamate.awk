@@ -239,14 +239,19 @@ function emit(path, text,    stem, suffix, prefix, name) {
     find_foreign(path)
     prefix = stem "_"
     print "\n/* ==== " path " */"
-    if (suffix in target) {
+    if (suffix in processor) {
         print "#if defined(" (processor[suffix] == "x86" ? "__x86_64__" : "__aarch64__") ")"
+    }
+    if (suffix in target) {
         print "#if defined(__clang__)\n#pragma clang attribute push(__attribute__((target(\"" target[suffix] "\"))), apply_to = function)"
         print "#else\n#pragma GCC push_options\n#pragma GCC target(\"" target[suffix] "\")\n#endif"
     }
     printf "%s", renamed(text, prefix)
     if (suffix in target) {
-        print "#if defined(__clang__)\n#pragma clang attribute pop\n#else\n#pragma GCC pop_options\n#endif\n#endif"
+        print "#if defined(__clang__)\n#pragma clang attribute pop\n#else\n#pragma GCC pop_options\n#endif"
+    }
+    if (suffix in processor) {
+        print "#endif"
     }
 }
 

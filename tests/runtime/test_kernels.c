@@ -225,6 +225,8 @@ static void run_row(setup *s, crumb_ctx *ctx, const crumb_conv_kernel *kernel) {
 }
 
 static long runs;
+enum { ROWS_MAX = 64 };
+static long runs_of[ROWS_MAX]; /* by row of the list */
 
 static void run_all(crumb_conv_problem p, int32_t images, int fill, uint64_t seed) {
     test_memory memory = {0};
@@ -234,6 +236,7 @@ static void run_all(crumb_conv_problem p, int32_t images, int fill, uint64_t see
     for (const crumb_conv_kernel *const *kernel = crumb_conv_kernels; *kernel != NULL; kernel++) {
         if (((*kernel)->cpu & ~crumb_cpu(ctx)) == 0 && (*kernel)->supports(&s.p)) {
             run_row(&s, ctx, *kernel);
+            runs_of[kernel - crumb_conv_kernels]++;
             runs++;
         }
     }
@@ -457,8 +460,8 @@ static void test_no_memory(void **state) {
 /* The choice: what the context may use, and a row for everything. */
 static void test_choice(void **state) {
     (void)state;
-    static const char *const limits[] = {"scalar", NULL};
-    for (size_t l = 0; l < 2; l++) {
+    static const char *const limits[] = {"scalar", "avx2", "neon", NULL};
+    for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++) {
         test_memory memory = {0};
         crumb_ctx *ctx = NULL;
         crumb_settings settings = {
@@ -483,11 +486,28 @@ static void test_choice(void **state) {
     }
 }
 
+/* The tests above ran every row that this processor can run, those too that the choice never takes here. */
+static void test_every_row(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    for (int i = 0; crumb_conv_kernels[i] != NULL; i++) {
+        const crumb_conv_kernel *kernel = crumb_conv_kernels[i];
+        assert_true(i < ROWS_MAX);
+        if ((kernel->cpu & ~crumb_cpu(ctx)) == 0 && runs_of[i] == 0) {
+            fail_msg("row %s was never run", kernel->name);
+        }
+        printf("%s: %ld problems\n", kernel->name, runs_of[i]);
+    }
+    crumb_ctx_destroy(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes_and_shapes), cmocka_unit_test(test_remainders),
         cmocka_unit_test(test_long_sums),        cmocka_unit_test(test_bands),
         cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_every_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

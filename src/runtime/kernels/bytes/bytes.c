@@ -34,6 +34,22 @@ void crumb_bytes_stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *sr
     }
 }
 
+int32_t crumb_bytes_most(const crumb_frame *frame) {
+    const crumb_packed_codes *x = &frame->problem.x;
+    const int32_t most = x->multiply * (x->levels - 1);
+    return frame->problem.padding > 0 && frame->padding_byte > most ? frame->padding_byte : most;
+}
+
+int32_t crumb_bytes_pairs(const crumb_frame *frame) {
+    const crumb_packed_codes *w = &frame->problem.w;
+    const bool direct = fits_int8(w);
+    const int32_t low = direct ? w->offset : -128, high = direct ? crumb_packed_code(w, w->levels - 1) : w->levels - 129;
+    const int32_t most = crumb_bytes_most(frame);
+    const int32_t above = high > 0 ? 2 * most * high : 0, below = low < 0 ? -2 * most * low : 0;
+    const int32_t up = above > 0 ? INT16_MAX / above : INT16_MAX, down = below > 0 ? (INT16_MAX + 1) / below : INT16_MAX;
+    return up < down ? up : down;
+}
+
 static void put(const crumb_frame *frame, const crumb_frame_place *place, const void *weight, size_t row, const void *user) {
     const uint16_t *index = (const uint16_t *)weight + row;
     const bool direct = *(const bool *)user;
@@ -50,7 +66,9 @@ static void put(const crumb_frame *frame, const crumb_frame_place *place, const 
     }
 }
 
-static void fill_constants(const crumb_frame *frame, int32_t *constant, const uint16_t *index) {
+/* The window's sum of codes w, times the smallest code x; and, as the stored v has a v = code - b, 128 times a sum of v. */
+static void fill_constants(const crumb_frame *frame, int32_t *constant, const uint16_t *index, bool is_signed) {
+    const bool back = is_signed && crumb_bytes_most(frame) > INT8_MAX;
     const size_t row = (size_t)(frame->problem.kernel_height * frame->problem.kernel_width) * (size_t)frame->in;
     for (int32_t o = 0; o < frame->problem.out_channels; o++) {
         int64_t sum = 0;
@@ -58,12 +76,13 @@ static void fill_constants(const crumb_frame *frame, int32_t *constant, const ui
             sum += crumb_packed_code(&frame->problem.w, index[(size_t)o * row + i]);
         }
         const int32_t group = o / frame->out, inside = o % frame->out;
-        constant[group * frame->blocks * frame->block + inside] = (int32_t)(uint32_t)(sum * frame->problem.x.offset);
+        const int64_t less = back ? 128 * (sum - (int64_t)row * frame->b) : 0;
+        constant[group * frame->blocks * frame->block + inside] = (int32_t)(uint32_t)(sum * frame->problem.x.offset + less);
     }
 }
 
-crumb_status crumb_bytes_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
-                                 const void *weight, crumb_conv_ready *ready) {
+static crumb_status prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
+                            const void *weight, crumb_conv_ready *ready, bool is_signed) {
     const crumb_conv_problem p = crumb_frame_rewrite(problem);
     const int32_t in = p.channels / p.groups;
     crumb_frame frame;
@@ -79,6 +98,16 @@ crumb_status crumb_bytes_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel
     const size_t block = 4 * (size_t)frame.segments * (size_t)frame.units * (size_t)crumb_frame_lanes(&frame, 0);
     CRUMB_TRY(crumb_frame_alloc(ctx, ready, sizeof(frame), &frame, block, &constant, &panel));
     crumb_frame_pack(&frame, panel, weight, put, &direct);
-    fill_constants(&frame, constant, weight);
+    fill_constants(&frame, constant, weight, is_signed);
     return CRUMB_OK;
+}
+
+crumb_status crumb_bytes_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
+                                 const void *weight, crumb_conv_ready *ready) {
+    return prepare(ctx, kernel, problem, weight, ready, false);
+}
+
+crumb_status crumb_bytes_prepare_signed(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
+                                        const void *weight, crumb_conv_ready *ready) {
+    return prepare(ctx, kernel, problem, weight, ready, true);
 }

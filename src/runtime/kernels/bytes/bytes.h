@@ -15,6 +15,13 @@
 bool crumb_bytes_supports(const crumb_conv_problem *problem);
 crumb_status crumb_bytes_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
                                  const void *weight, crumb_conv_ready *ready);
+/* For rows that multiply int8 with int8 and so take x - 128 for x: the constants give 128 back where crumb_bytes_most > 127. */
+crumb_status crumb_bytes_prepare_signed(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,
+                                        const void *weight, crumb_conv_ready *ready);
 void crumb_bytes_stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels);
+/* The largest staged byte. */
+int32_t crumb_bytes_most(const crumb_frame *frame);
+/* How many units' sums of two products stay within int16; 0: not even one's. */
+int32_t crumb_bytes_pairs(const crumb_frame *frame);
 
 #endif
