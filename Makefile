@@ -3,12 +3,13 @@
 #   make            build/crumb, build/libcrumb.a, build/libcrumb.so
 #   make demo       build, train a small network in float and at 2 bits, print the table
 #   make test       every test, in the normal and in the sanitizer build
+#   make test-arm   the tests of what runs packed networks, cross-compiled for Arm, under emulation
 #   make bench      what it costs: training rates beside the peers that are there
 #   make fuzz       every fuzz target for FUZZ_SECONDS (60) seconds
 #   make install    to PREFIX (/usr/local), below DESTDIR
 #   make clean
 #
-# demo, test and fuzz first install the Debian packages that are missing (tools/packages.txt).
+# demo, test, test-arm and fuzz first install the Debian packages that are missing (tools/packages.txt).
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -16,7 +17,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 GENERATOR := $(if $(shell command -v ninja),-G Ninja)
 
-.PHONY: all demo test bench fuzz install clean packages
+.PHONY: all demo test test-arm bench fuzz install clean packages
 
 all: $(BUILD)/CMakeCache.txt
 	cmake --build $(BUILD) --parallel $(JOBS)
@@ -40,6 +41,12 @@ test:
 	ctest --test-dir $(BUILD) --output-on-failure
 	ctest --test-dir $(BUILD)-asan --output-on-failure
 
+test-arm:
+	tools/install-packages build arm
+	cmake -S . -B $(BUILD)-arm $(GENERATOR) -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DCRUMB_RUN_ONLY=ON
+	cmake --build $(BUILD)-arm --parallel $(JOBS)
+	ctest --test-dir $(BUILD)-arm --output-on-failure
+
 bench: packages
 	$(MAKE) --no-print-directory all
 	tools/bench $(BUILD)
@@ -54,4 +61,4 @@ install: all
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-arm $(BUILD)-fuzz
