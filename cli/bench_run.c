@@ -23,8 +23,9 @@ typedef struct net {
 
 typedef struct figure {
     int threads;
-    int64_t batch, images;
-    double least, median; /* seconds of a batch */
+    int64_t batch;
+    double least, median;  /* seconds of a batch */
+    double *before, *best; /* of each layer: up to a call; in the fastest one */
 } figure;
 
 static double now(void) {
@@ -38,6 +39,13 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static void keep_layers(const net *n, const crumb_session *session, figure *f) {
+    cli_profile_read(f->best, session, n->info.layers);
+    for (int i = 0; i < n->info.layers; i++) {
+        f->best[i] -= f->before[i];
+    }
+}
+
 static crumb_status time_session(const net *n, crumb_session *session, figure *f) {
     double *seconds = malloc(CALLS_MAX * sizeof(*seconds)), all = 0;
     int calls = 0;
@@ -46,13 +54,16 @@ static crumb_status time_session(const net *n, crumb_session *session, figure *f
         double start = now();
         status = crumb_session_run_pixels(session, n->pixels, f->batch, n->logits);
         seconds[calls] = now() - start;
+        if (calls == 0 || seconds[calls] < f->least) {
+            f->least = seconds[calls];
+            keep_layers(n, session, f);
+        }
+        cli_profile_read(f->before, session, n->info.layers);
         all += seconds[calls++];
     }
     if (status == CRUMB_OK) {
         qsort(seconds, (size_t)calls, sizeof(*seconds), ascending);
-        f->least = seconds[0];
         f->median = seconds[calls / 2];
-        f->images = (int64_t)calls * f->batch;
     }
     free(seconds);
     return status;
@@ -67,9 +78,9 @@ static double least_possible(const net *n, const crumb_limits *limits, int64_t b
     return seconds * (double)batch;
 }
 
-static void report(net *n, const crumb_limits *limits, const crumb_session *session, const figure *f) {
+static void report(net *n, const crumb_limits *limits, const figure *f) {
     double least = least_possible(n, limits, f->batch), operations = n->info.operations * (double)f->batch;
-    cli_profile profile = {.packed = n->packed, .session = session, .limits = limits, .images = f->images, .batch = f->batch};
+    cli_profile profile = {.packed = n->packed, .seconds = f->best, .limits = limits, .images = f->batch, .batch = f->batch};
     if (n->networks != NULL) {
         json_t *object =
             json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "packed", n->path, "model", n->info.model, "threads",
@@ -98,17 +109,20 @@ static void report(net *n, const crumb_limits *limits, const crumb_session *sess
 }
 
 static crumb_status measure(net *n, const crumb_limits *limits, int64_t batch) {
-    figure f = {.threads = limits->threads, .batch = batch};
+    size_t layers = (size_t)n->info.layers;
+    double *seconds = calloc(2 * layers, sizeof(*seconds));
+    figure f = {.threads = limits->threads, .batch = batch, .before = seconds, .best = seconds + layers};
     crumb_session *session = NULL;
     crumb_session_options wanted = {.threads = limits->threads, .batch = batch == 1 ? 1 : 0, .profile = n->options->profile};
-    crumb_status status = crumb_session_create(n->plan, &wanted, &session);
+    crumb_status status = seconds != NULL ? crumb_session_create(n->plan, &wanted, &session) : CRUMB_ERROR_MEMORY;
     if (status == CRUMB_OK) {
         status = time_session(n, session, &f);
     }
     if (status == CRUMB_OK) {
-        report(n, limits, session, &f);
+        report(n, limits, &f);
     }
     crumb_session_destroy(session);
+    free(seconds);
     return status;
 }
 

@@ -44,12 +44,18 @@ typedef struct profile_row {
     crumb_limit limit;
 } profile_row;
 
+void cli_profile_read(double *seconds, const crumb_session *session, int layers) {
+    for (int i = 0; i < layers; i++) {
+        seconds[i] = crumb_session_seconds(session, i);
+    }
+}
+
 /* False for a layer that took no time: it is counted with another one, or past the end. */
 static bool row_at(const cli_profile *profile, int index, profile_row *row) {
     if (!crumb_packed_layer_at(profile->packed, index, &row->layer)) {
         return false;
     }
-    row->seconds = crumb_session_seconds(profile->session, index) / (double)profile->images;
+    row->seconds = profile->seconds[index] / (double)profile->images;
     row->least = crumb_limits_layer(profile->limits, profile->packed, index, profile->batch, &row->limit);
     return row->seconds > 0;
 }

@@ -12,11 +12,13 @@ const char *cli_share(double least, double seconds, char text[CLI_NUMBER]);
 
 typedef struct cli_profile {
     const crumb_packed *packed;
-    const crumb_session *session; /* has run `images` images with profile on */
+    const double *seconds; /* of each layer, for all images */
     const crumb_limits *limits;
     int64_t images, batch; /* batch: images that went through a layer together */
 } cli_profile;
 
+/* seconds[layers] that the session has spent in each layer so far. */
+void cli_profile_read(double *seconds, const crumb_session *session, int layers);
 json_t *cli_profile_json(const cli_profile *profile);
 void cli_profile_print(const cli_profile *profile);
 

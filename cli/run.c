@@ -174,19 +174,25 @@ static int report_profile(run_state *run) {
     if (crumb_limits_measure(run->self->ctx, 0, &limits) != CRUMB_OK) {
         return cli_fail_message(run->self);
     }
+    double *seconds = calloc((size_t)run->info.layers, sizeof(*seconds));
+    if (seconds == NULL) {
+        return cli_fail(run->self, "out of memory");
+    }
+    cli_profile_read(seconds, run->session, run->info.layers);
     cli_profile profile = {.packed = run->packed,
-                           .session = run->session,
+                           .seconds = seconds,
                            .limits = &limits,
                            .images = run->images,
                            .batch = run->options->data != NULL && batch->given ? batch->value : 1};
     if (run->object != NULL) {
         json_object_set_new(run->object, "limits", cli_limits_json(&limits));
         json_object_set_new(run->object, "profile", cli_profile_json(&profile));
-        return CLI_DONE;
+    } else {
+        printf("\n");
+        cli_profile_print(&profile);
+        cli_limits_print(&limits);
     }
-    printf("\n");
-    cli_profile_print(&profile);
-    cli_limits_print(&limits);
+    free(seconds);
     return CLI_DONE;
 }
 
