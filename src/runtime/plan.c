@@ -61,6 +61,7 @@ static crumb_status make(crumb_plan *plan, bool keep) {
     for (int32_t i = 0; i < plan->steps; i++) {
         CRUMB_TRY(crumb_plan_shorten(plan, &plan->step[i]));
     }
+    CRUMB_TRY(crumb_plan_tabulate(plan));
     crumb_plan_arena(plan, keep);
     return crumb_plan_print(plan);
 }
@@ -94,6 +95,7 @@ void crumb_plan_destroy(crumb_plan *plan) {
         crumb_conv_release(plan->ctx, &plan->step[i].conv);
         crumb_free(plan->ctx, plan->step[i].thresholds);
     }
+    crumb_free(plan->ctx, plan->pixel_index);
     crumb_free(plan->ctx, plan->text);
     crumb_free(plan->ctx, plan->buffer_of);
     crumb_free(plan->ctx, plan->buffer);

@@ -51,6 +51,7 @@ struct crumb_plan {
     size_t arena;                             /* bytes for one image */
     size_t scratch;                           /* bytes for each thread */
     float pixel[CRUMB_PACKED_PIXEL_MAX][256]; /* what 8-bit pixels become */
+    uint8_t *pixel_index; /* [channel][256], what the image's chain stores of them; NULL: more than one index */
     char *text;
 };
 
@@ -77,8 +78,9 @@ crumb_status crumb_plan_make(crumb_packed *packed, bool keep, crumb_plan **plan)
 /* The planner's parts. Steps, links and buffers; kernels; offsets; the text. */
 crumb_status crumb_plan_steps(crumb_plan *plan, bool keep);
 crumb_status crumb_plan_kernels(crumb_plan *plan);
-/* Shortens the chain of a step where that changes no bit (plan_shorten.c). */
+/* Shortens the chain of a step where that changes no bit; tabulates the image's for 8-bit pixels (plan_shorten.c). */
 crumb_status crumb_plan_shorten(crumb_plan *plan, crumb_step *step);
+crumb_status crumb_plan_tabulate(crumb_plan *plan);
 void crumb_plan_arena(crumb_plan *plan, bool keep);
 crumb_status crumb_plan_print(crumb_plan *plan);
 

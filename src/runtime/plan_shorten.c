@@ -66,7 +66,7 @@ static bool is_step_function(const crumb_link *link, int32_t links, int32_t chan
            (last->op == CRUMB_LINK_ROUND && last->inverse > 0.0f && isfinite(last->inverse));
 }
 
-/* The chain of one channel, for one element. */
+/* The chain of one channel, for one element, whose index is kept. */
 typedef struct probe {
     crumb_link link[CRUMB_LINKS_MAX];
     crumb_chain chain;
@@ -84,7 +84,8 @@ static void probe_init(probe *p, const crumb_link *link, int32_t links, int32_t 
     p->link[0].b = &p->b;
     p->link[links - 1].base = &p->index;
     p->link[links - 1].pixel = 1;
-    p->chain = (crumb_chain){.link = p->link, .links = links, .height = 1, .width = 1, .channels = 1};
+    p->chain =
+        (crumb_chain){.link = p->link, .links = links, .height = 1, .width = 1, .channels = 1, .pattern = CRUMB_PATTERNS};
 }
 
 /* The smallest x for which the index of x (of not(x) with flip -1) is at least `level`. INT32_MAX if it never is: no
@@ -138,6 +139,55 @@ crumb_status crumb_plan_shorten(crumb_plan *plan, crumb_step *step) {
     const crumb_link *link = &plan->link[step->first];
     if (is_step_function(link, step->links, step->channels) && link[step->links - 2].thresholds <= THRESHOLDS_MAX) {
         return compare_integers(plan, step);
+    }
+    return CRUMB_OK;
+}
+
+/* ---- The image: an index is a function of the channel and the pixel's 256 values if all links work on single elements and
+ * only the last one stores. */
+
+static bool is_element_function(const crumb_link *link, int32_t links) {
+    for (int32_t i = 1; i < links - 1; i++) {
+        if (link[i].buffer >= 0) {
+            return false;
+        }
+    }
+    return links >= 2 && link[0].op == CRUMB_LINK_REAL && link[links - 1].op == CRUMB_LINK_STORE_INDEX;
+}
+
+/* The operands of one channel: the chain's is channel 0. Thresholds are the same for all channels. */
+static void probe_channel(probe *p, const crumb_link *link, int32_t links, int32_t c) {
+    for (int32_t i = 0; i < links; i++) {
+        p->link[i] = link[i];
+        if (link[i].op == CRUMB_LINK_AFFINE || link[i].op == CRUMB_LINK_PRELU) {
+            p->link[i].a += c;
+            p->link[i].b += link[i].b != NULL ? c : 0;
+        }
+    }
+    p->link[links - 1].base = &p->index;
+    p->link[links - 1].pixel = 1;
+    p->chain =
+        (crumb_chain){.link = p->link, .links = links, .height = 1, .width = 1, .channels = 1, .pattern = CRUMB_PATTERNS};
+}
+
+crumb_status crumb_plan_tabulate(crumb_plan *plan) {
+    const crumb_step *step = &plan->step[0];
+    const crumb_link *link = &plan->link[step->first];
+    if (!is_element_function(link, step->links)) {
+        return CRUMB_OK;
+    }
+    plan->pixel_index = crumb_alloc(plan->ctx, (size_t)step->channels, 256);
+    if (plan->pixel_index == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    for (int32_t c = 0; c < step->channels; c++) {
+        probe p;
+        probe_channel(&p, link, step->links, c);
+        for (int32_t pixel = 0; pixel < 256; pixel++) {
+            float value = plan->pixel[c][pixel];
+            crumb_chain_run(&p.chain, 0, 1, 0, 1, &value, 1);
+            plan->pixel_index[c * 256 + pixel] = p.index;
+        }
     }
     return CRUMB_OK;
 }

@@ -23,6 +23,14 @@ static int64_t strip_pixels(const crumb_step *step) {
 
 /* ---- The image. */
 
+/* The chain gives an index for each pixel value and channel: no floats are needed. */
+static void translate(const crumb_work *work, int64_t row0, int64_t row1) {
+    const crumb_link *store = &work->chain->link[work->step->links - 1];
+    int64_t width = work->step->width, channels = work->step->channels, first = row0 * width * channels;
+    work->plan->vector->translate(store->base + first, work->pixels + first, work->plan->pixel_index, (row1 - row0) * width,
+                                  channels);
+}
+
 static void pixels_to_floats(const crumb_work *work, const uint8_t *pixels, int64_t count, float *to) {
     for (int32_t c = 0; c < work->step->channels; c++) {
         const float *table = work->plan->pixel[c];
@@ -35,6 +43,10 @@ static void pixels_to_floats(const crumb_work *work, const uint8_t *pixels, int6
 void crumb_step_image(const crumb_work *work, int64_t row0, int64_t row1, int32_t o0, int32_t o1) {
     (void)o0, (void)o1;
     int64_t channels = work->step->channels, end = row1 * work->step->width, some = strip_pixels(work->step);
+    if (work->pixels != NULL && work->plan->pixel_index != NULL) {
+        translate(work, row0, row1);
+        return;
+    }
     for (int64_t pixel = row0 * work->step->width; pixel < end; pixel += some) {
         int64_t pixels = end - pixel < some ? end - pixel : some;
         if (work->pixels != NULL) {
@@ -110,22 +122,15 @@ static const uint8_t *element_at(const crumb_work *work, const window *w, const 
 
 static void max_pixel(const crumb_work *work, const window *w, const uint8_t *x, void *to) {
     int64_t channels = work->step->channels;
-    memcpy(to, element_at(work, w, x, w->top, w->left, sizeof(float)), (size_t)channels * sizeof(float));
-    for (int64_t row = w->top; row < w->bottom; row++) {
-        for (int64_t column = w->left; column < w->right; column++) {
-            work->plan->vector->max(to, (const float *)element_at(work, w, x, row, column, sizeof(float)), channels);
-        }
-    }
+    const float *from = (const float *)element_at(work, w, x, w->top, w->left, sizeof(float));
+    work->plan->vector->max(to, from, input_value(work)->width * channels, w->bottom - w->top, w->right - w->left, channels);
 }
 
 static void max_index_pixel(const crumb_work *work, const window *w, const uint8_t *x, void *to) {
     int64_t channels = work->step->channels;
-    memcpy(to, element_at(work, w, x, w->top, w->left, 1), (size_t)channels);
-    for (int64_t row = w->top; row < w->bottom; row++) {
-        for (int64_t column = w->left; column < w->right; column++) {
-            work->plan->vector->max_index(to, element_at(work, w, x, row, column, 1), channels);
-        }
-    }
+    const uint8_t *from = element_at(work, w, x, w->top, w->left, 1);
+    work->plan->vector->max_index(to, from, input_value(work)->width * channels, w->bottom - w->top, w->right - w->left,
+                                  channels);
 }
 
 static void average_pixel(const crumb_work *work, const window *w, const uint8_t *x, void *to) {

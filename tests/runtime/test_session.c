@@ -198,6 +198,79 @@ static void pixels(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+/* Networks that quantize their image first: 8-bit pixels become indices by a table. */
+static crumb_status pixel_network(crumb_ctx *ctx, int32_t channels, int32_t width, bool affine, bool rounds,
+                                  crumb_packed **packed) {
+    static const crumb_packed_codes ternary = {.levels = 3, .multiply = 1, .offset = -1};
+    sample s = {.rng = crumb_rng_at((uint64_t)channels, 3, 0)};
+    crumb_build_begin(&s.build, ctx, 7, width, channels);
+    s.build.packed.classes = 5;
+    for (int32_t c = 0; c < channels; c++) {
+        s.build.packed.mean[c] = 0.25f * (float)c;
+        s.build.packed.deviation[c] = 0.05f + 0.1f * (float)c;
+    }
+    int32_t x = 0;
+    if (affine) {
+        crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_AFFINE, "affine", 0);
+        node.multiplier = sample_floats(&s, 1, channels, false);
+        node.bias = sample_floats(&s, 1, channels, false);
+        node.output = crumb_build_append(&s.build, &node, NULL);
+        crumb_packed_node prelu = crumb_build_node_of(CRUMB_PACKED_PRELU, "prelu", node.output);
+        prelu.extra = sample_floats(&s, 1, channels, false);
+        x = crumb_build_append(&s.build, &prelu, NULL);
+    }
+    x = rounds ? sample_round(&s, x, 200, -100) : sample_thresholds(&s, x, 5);
+    x = sample_pool(&s, CRUMB_PACKED_MAX_POOL, x, 2, 1, 0);
+    x = sample_conv(&s, x, 5, 3, ternary, (crumb_packed_node){.padding = 0});
+    sample_node(&s, CRUMB_PACKED_GLOBAL_AVERAGE_POOL, x);
+    return crumb_build_end(&s.build, packed);
+}
+
+enum { COUNT = 3 };
+
+static void check_pixel_network(const char *limit, int32_t channels, int32_t width, bool affine, bool rounds) {
+    crumb_ctx *ctx = limited_ctx(limit, 1);
+    crumb_packed *packed;
+    crumb_plan *plan;
+    crumb_session *session;
+    assert_ok(ctx, pixel_network(ctx, channels, width, affine, rounds, &packed));
+    int64_t elements = COUNT * crumb_packed_elements(&packed->value[0]);
+    uint8_t *pixels = malloc((size_t)elements);
+    float *images = malloc((size_t)elements * sizeof(*images)), logits[COUNT * 5];
+    for (int64_t i = 0; i < elements; i++) {
+        int64_t c = i % channels;
+        pixels[i] = (uint8_t)(i * 89 + i / 7);
+        images[i] = ((float)pixels[i] / 255.0f - packed->mean[c]) / packed->deviation[c];
+    }
+    float *wanted = oracle_logits(packed, images, COUNT);
+    assert_ok(ctx, crumb_plan_create(packed, &plan));
+    assert_non_null(plan->pixel_index);
+    assert_ok(ctx, crumb_session_create(plan, &(crumb_session_options){.batch = 2}, &session));
+    assert_int_equal(crumb_session_run_pixels(session, pixels, COUNT, logits), CRUMB_OK);
+    assert_same_reals(logits, wanted, COUNT * 5, "logits of a table's pixels, channels", channels);
+    assert_int_equal(crumb_session_run(session, images, COUNT, logits), CRUMB_OK);
+    assert_same_reals(logits, wanted, COUNT * 5, "logits of images, channels", channels);
+    crumb_session_destroy(session);
+    crumb_plan_destroy(plan);
+    free(wanted);
+    free(images);
+    free(pixels);
+    crumb_packed_close(packed);
+    crumb_ctx_destroy(ctx);
+}
+
+static void pixel_tables(void **state) {
+    (void)state;
+    for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++) {
+        for (int32_t channels = 1; channels <= 4; channels++) {
+            for (int32_t width = 5; width < 40; width += 17) {
+                check_pixel_network(limits[l], channels, width, false, true);
+                check_pixel_network(limits[l], channels, width, true, width == 5);
+            }
+        }
+    }
+}
+
 /* ---- Memory. */
 
 static void no_allocation_while_running(void **state) {
@@ -339,6 +412,7 @@ int main(void) {
         cmocka_unit_test(random_networks),
         cmocka_unit_test(values),
         cmocka_unit_test(pixels),
+        cmocka_unit_test(pixel_tables),
         cmocka_unit_test(no_allocation_while_running),
         cmocka_unit_test(failing_allocations),
         cmocka_unit_test(own_workspace),
