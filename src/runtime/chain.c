@@ -179,3 +179,20 @@ void crumb_chain_run(void *user, int64_t pixel, int32_t pixels, int32_t o, int32
         }
     }
 }
+
+static bool is_pattern(const crumb_chain *chain, const crumb_chain_pattern *pattern) {
+    bool same = chain->links == pattern->links && !chain->steps;
+    for (int32_t i = 0; same && i < chain->links; i++) {
+        const crumb_link *link = &chain->link[i];
+        same = link->op == pattern->op[i] && (link->buffer < 0 || (link->before == 0 && link->channels == chain->channels));
+    }
+    return same;
+}
+
+int32_t crumb_chain_find(const crumb_chain *chain) {
+    int32_t pattern = 0;
+    while (pattern < CRUMB_PATTERNS && !is_pattern(chain, &crumb_chain_patterns[pattern])) {
+        pattern++;
+    }
+    return pattern;
+}

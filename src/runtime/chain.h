@@ -65,7 +65,30 @@ typedef struct crumb_chain {
     int32_t links;
     int32_t height, width, channels; /* of an image */
     bool steps;                      /* some operand's step is not 1 */
+    int32_t pattern;                 /* CRUMB_PATTERNS: none */
 } crumb_chain;
+
+/* Chains that most layers have. For these, on operands with all the chain's channels and pixels, the vector versions have loops
+ * with the links written out, parameters in registers; what the links do is the same. */
+enum { CRUMB_PATTERNS = 10, CRUMB_PATTERN_LINKS = 6 };
+typedef struct crumb_chain_pattern {
+    int32_t links;
+    crumb_link_op op[CRUMB_PATTERN_LINKS];
+} crumb_chain_pattern;
+static const crumb_chain_pattern crumb_chain_patterns[CRUMB_PATTERNS] = {
+    {2, {CRUMB_LINK_COUNT, CRUMB_LINK_STORE_INDEX}},
+    {3, {CRUMB_LINK_SCALE, CRUMB_LINK_ROUND, CRUMB_LINK_STORE_INDEX}},
+    {4, {CRUMB_LINK_SCALE, CRUMB_LINK_ADD, CRUMB_LINK_ROUND, CRUMB_LINK_STORE_INDEX}},
+    {6, {CRUMB_LINK_SCALE, CRUMB_LINK_ADD, CRUMB_LINK_RELU, CRUMB_LINK_ROUND, CRUMB_LINK_STORE_INDEX, CRUMB_LINK_STORE}},
+    {2, {CRUMB_LINK_SCALE, CRUMB_LINK_STORE}},
+    {3, {CRUMB_LINK_SCALE, CRUMB_LINK_RELU, CRUMB_LINK_STORE}},
+    {5, {CRUMB_LINK_SCALE, CRUMB_LINK_RELU, CRUMB_LINK_ROUND, CRUMB_LINK_STORE_INDEX, CRUMB_LINK_STORE}},
+    {4, {CRUMB_LINK_REAL, CRUMB_LINK_ROUND, CRUMB_LINK_STORE_INDEX, CRUMB_LINK_STORE}},
+    {4, {CRUMB_LINK_REAL, CRUMB_LINK_AFFINE, CRUMB_LINK_RELU, CRUMB_LINK_STORE}},
+    {5, {CRUMB_LINK_REAL, CRUMB_LINK_AFFINE, CRUMB_LINK_ADD, CRUMB_LINK_RELU, CRUMB_LINK_STORE}},
+};
+/* The pattern of a chain with everything else set. */
+int32_t crumb_chain_find(const crumb_chain *chain);
 
 /* A crumb_conv_sink (kernel.h) whose user is the chain: pixels pixel .. pixel + pixels - 1 of the stack, channels o ..
  * o + channels - 1; element (p, c) of the source is acc[p * stride + c]. Reads acc only, and nothing beyond. */

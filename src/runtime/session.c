@@ -95,6 +95,7 @@ static void bind_lane(const crumb_session *session, lane *to) {
         for (int32_t k = 0; k < step->links; k++) {
             to->chain[i].steps = to->chain[i].steps || to->chain[i].link[k].step != 1;
         }
+        to->chain[i].pattern = crumb_chain_find(&to->chain[i]);
     }
 }
 
