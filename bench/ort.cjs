@@ -1,0 +1,31 @@
+// Times what bench/ort_models.py wrote with ONNX Runtime: node ort.cjs THREADS MODEL.onnx BATCH [MODEL.onnx BATCH]...
+// One line each on stdout: model batch threads least-seconds median-seconds. Needs `npm install onnxruntime-node` in the current folder.
+const ort = require(require.resolve('onnxruntime-node', { paths: [process.cwd()] }));
+const threads = Number(process.argv[2]);
+const seconds = 1.0, calls = { least: 5, most: 5000 };
+
+function shapeOf(name, batch) {
+  const columns = /matrix-\d+x(\d+)/.exec(name);
+  const size = name.includes('resnet18') ? 224 : 32;
+  return columns ? [batch, Number(columns[1])] : [batch, 3, size, size];
+}
+
+async function time(path, batch) {
+  const session = await ort.InferenceSession.create(path, { intraOpNumThreads: threads, logSeverityLevel: 3 });
+  const dims = shapeOf(path, batch), count = dims.reduce((a, b) => a * b);
+  const feed = { x: new ort.Tensor('float32', Float32Array.from({ length: count }, () => Math.random()), dims) };
+  const taken = [];
+  for (let i = 0; i < 3; i++) await session.run(feed);
+  for (let all = 0; taken.length < calls.least || (all < seconds && taken.length < calls.most);) {
+    const start = process.hrtime.bigint();
+    await session.run(feed);
+    taken.push(Number(process.hrtime.bigint() - start) / 1e9);
+    all += taken[taken.length - 1];
+  }
+  taken.sort((a, b) => a - b);
+  console.log(path, batch, threads, taken[0], taken[taken.length >> 1]);
+}
+
+(async () => {
+  for (let i = 3; i + 1 < process.argv.length; i += 2) await time(process.argv[i], Number(process.argv[i + 1]));
+})();
