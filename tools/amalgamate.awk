@@ -82,7 +82,7 @@ function next_token() {
 }
 
 function own(name) {
-    if (name !~ /^(crumb_|CRUMB_|__)/ && !(name in reserved)) {
+    if (name !~ /^(crumb_|CRUMB_|_[A-Z_])/ && !(name in reserved)) {
         mine[name] = 1
     }
 }
