@@ -389,6 +389,25 @@ typedef struct crumb_export_c_result {
 CRUMB_API crumb_status crumb_packed_export_c(const crumb_packed *packed, const char *path, const crumb_export_c_options *options,
                                              crumb_export_c_result *result);
 
+/* ---- Trained networks for PyTorch. */
+
+/* Writes the weights under PyTorch's names as safetensors that a plain module loads: quantized weights as the floats they stand
+ * for, or with `codes` as integers, <name>, beside <name>_scale. Batch norm is as it was trained, states of quantizers are left out.
+ * Class names, normalisation and what quantizes each layer's weights and input stand in the metadata (docs/EXPORT.md). */
+CRUMB_API crumb_status crumb_network_export_safetensors(crumb_network *network, const char *path, bool codes);
+
+/* ---- Packed networks as ONNX. docs/EXPORT.md describes the forms. */
+
+typedef struct crumb_export_onnx_options {
+    const char *form; /* "qcdq", "qdq", "nbits", "qonnx", "float"; NULL: qcdq */
+    int opset;        /* qdq: 21 or 25; 0: the form's first */
+} crumb_export_onnx_options;
+
+/* Writes the network as an ONNX file: image [batch, C, H, W], normalised, to logits [batch, classes]; class names and
+ * normalisation as metadata. options may be NULL. ARGUMENT for an unknown form or opset, UNSUPPORTED names what ONNX lacks. */
+CRUMB_API crumb_status crumb_packed_export_onnx(const crumb_packed *packed, const char *path,
+                                                const crumb_export_onnx_options *options);
+
 /* ---- Measuring. */
 
 typedef struct crumb_bench_result {
