@@ -50,6 +50,131 @@ crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_saf
     return CRUMB_OK;
 }
 
+/* ---- Storing for PyTorch: quantized weights as what they stand for, no state of quantizers. */
+
+/* The number of batches a batch norm has seen. Files from before PyTorch 0.4.1 lack it, other programs' files may have it where
+ * we have none: it matters only to a re-estimation of statistics, which starts from 0. */
+static bool is_counter(const char *name) {
+    static const char tail[] = "num_batches_tracked";
+    size_t length = strlen(name);
+    return length >= sizeof(tail) - 1 && strcmp(name + length - (sizeof(tail) - 1), tail) == 0;
+}
+
+/* What is no part of a network for other programs: quantizers' states, weight and bias of a batch norm that learns none. */
+static void find_optional(const crumb_graph *graph, bool *optional) {
+    for (int i = 0; i < graph->nodes; i++) {
+        const crumb_node *node = &graph->node[i];
+        bool site = crumb_node_site(graph, i) != NULL;
+        for (int j = 1; site && j < node->inputs; j++) {
+            optional[node->input[j]] = true;
+        }
+        for (int j = 1; node->op == &crumb_op_batch_norm && j <= 2; j++) {
+            optional[node->input[j]] = graph->value[node->input[j]].kind == CRUMB_VALUE_STATE;
+        }
+    }
+}
+
+/* The quantize node that reads a value, -1: none. */
+static int quantizer_of(const crumb_graph *graph, int value) {
+    for (int i = 0; i < graph->nodes; i++) {
+        if (crumb_node_weight_site(graph, i) != NULL && graph->node[i].input[0] == value) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* A tensor of floats, or of integers that fit the dtype, I8, I16 or I64, in the file's layout. */
+static crumb_status store_numbers(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
+                                  const float *data, float *scratch) {
+    void *out;
+    CRUMB_TRY(crumb_safetensors_room(writer, name, dtype, file_shape(shape), &out));
+    if (shape.rank == 4) {
+        permute(scratch, data, shape, true);
+        data = scratch;
+    }
+    for (int64_t i = 0; i < crumb_shape_count(shape); i++) {
+        if (strcmp(dtype, "I8") == 0) {
+            ((int8_t *)out)[i] = (int8_t)data[i];
+        } else if (strcmp(dtype, "I16") == 0) {
+            ((int16_t *)out)[i] = (int16_t)data[i];
+        } else if (strcmp(dtype, "I64") == 0) {
+            ((int64_t *)out)[i] = (int64_t)data[i];
+        } else {
+            ((float *)out)[i] = data[i];
+        }
+    }
+    return CRUMB_OK;
+}
+
+/* Codes, and as <name>_scale what they are multiplied by: one value, or one an output channel. */
+static crumb_status store_codes(const crumb_graph *graph, int node, crumb_safetensors_writer *writer, float *quantized,
+                                float *scratch) {
+    const crumb_value *value = &graph->value[graph->node[node].input[0]];
+    crumb_codes codes;
+    char name[2 * CRUMB_NAME_MAX];
+    crumb_graph_fake(graph, node, quantized); /* brings the scales up to date */
+    CRUMB_TRY(crumb_graph_encode(graph, node, &codes));
+    bool narrow = true;
+    for (int64_t i = 0; i < codes.count; i++) {
+        narrow = narrow && codes.code[i] >= INT8_MIN && codes.code[i] <= INT8_MAX;
+        quantized[i] = (float)codes.code[i];
+    }
+    snprintf(name, sizeof(name), "%s_scale", value->name);
+    crumb_status status = store_numbers(writer, value->name, narrow ? "I8" : "I16", value->shape, quantized, scratch);
+    if (status == CRUMB_OK) {
+        status = store_numbers(writer, name, "F32", CRUMB_SHAPE(codes.groups), codes.scale, NULL);
+    }
+    crumb_codes_free(graph->ctx, &codes);
+    return status;
+}
+
+/* Room for the largest value, twice, and a flag a value. */
+typedef struct store_room {
+    float *quantized, *scratch;
+    bool *optional;
+} store_room;
+
+static crumb_status store_values(const crumb_graph *graph, bool codes, crumb_safetensors_writer *writer,
+                                 const store_room *room) {
+    find_optional(graph, room->optional);
+    for (int i = 0; i < graph->values; i++) {
+        const crumb_value *value = &graph->value[i];
+        int node = quantizer_of(graph, i);
+        if (!is_stored(value) || room->optional[i]) {
+            continue;
+        }
+        if (node >= 0 && codes) {
+            CRUMB_TRY(store_codes(graph, node, writer, room->quantized, room->scratch));
+            continue;
+        }
+        if (node >= 0) {
+            crumb_graph_fake(graph, node, room->quantized);
+        }
+        CRUMB_TRY(store_numbers(writer, value->name, is_counter(value->name) ? "I64" : "F32", value->shape,
+                                node >= 0 ? room->quantized : value->data, room->scratch));
+    }
+    return CRUMB_OK;
+}
+
+crumb_status crumb_graph_store_quantized(const crumb_graph *graph, bool codes, crumb_safetensors_writer *writer) {
+    int64_t most = 1;
+    for (int i = 0; i < graph->values; i++) {
+        int64_t count = is_stored(&graph->value[i]) ? crumb_shape_count(graph->value[i].shape) : 0;
+        most = count > most ? count : most;
+    }
+    store_room room = {.quantized = crumb_alloc(graph->ctx, 2 * (size_t)most, sizeof(float)),
+                       .optional = crumb_alloc(graph->ctx, (size_t)graph->values + 1, sizeof(bool))};
+    crumb_status status = CRUMB_ERROR_MEMORY;
+    if (room.quantized != NULL && room.optional != NULL) {
+        room.scratch = room.quantized + most;
+        status = store_values(graph, codes, writer, &room);
+    }
+    crumb_free(graph->ctx, room.quantized);
+    crumb_free(graph->ctx, room.optional);
+    return status;
+}
+
 /* ---- Loading: match names, check shapes, and only then touch the graph. */
 
 enum { NAMES_SHOWN = 4 };
@@ -123,14 +248,6 @@ static crumb_status match_value(matching *m, int index) {
     return CRUMB_OK;
 }
 
-/* The number of batches a batch norm has seen. Files from before PyTorch 0.4.1 lack it, other programs' files may have it where
- * we have none: it matters only to a re-estimation of statistics, which starts from 0. */
-static bool is_counter(const char *name) {
-    static const char tail[] = "num_batches_tracked";
-    size_t length = strlen(name);
-    return length >= sizeof(tail) - 1 && strcmp(name + length - (sizeof(tail) - 1), tail) == 0;
-}
-
 static bool has_prefix(const matching *m, const char *name) {
     if (strncmp(name, parallel, strlen(parallel)) == 0 && strncmp(m->prefix, parallel, strlen(parallel)) != 0) {
         name += strlen(parallel);
@@ -162,22 +279,8 @@ static crumb_status check_complete(const matching *m) {
                       unknown.count > 0 ? "has tensors the network does not: " : "", unknown.text);
 }
 
-/* A float file holds no quantizer's state, another program's no weight and bias for a batch norm that learns none. */
-static void find_optional(matching *m) {
-    for (int i = 0; i < m->graph->nodes; i++) {
-        const crumb_node *node = &m->graph->node[i];
-        bool site = crumb_node_site(m->graph, i) != NULL;
-        for (int j = 1; site && j < node->inputs; j++) {
-            m->optional[node->input[j]] = true;
-        }
-        for (int j = 1; node->op == &crumb_op_batch_norm && j <= 2; j++) {
-            m->optional[node->input[j]] = m->graph->value[node->input[j]].kind == CRUMB_VALUE_STATE;
-        }
-    }
-}
-
 static crumb_status match_all(matching *m, bool strict) {
-    find_optional(m);
+    find_optional(m->graph, m->optional);
     for (int i = 0; i < m->graph->values; i++) {
         m->tensor[i] = -1;
         if (is_stored(&m->graph->value[i])) {

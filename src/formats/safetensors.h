@@ -47,6 +47,9 @@ void crumb_safetensors_drop(crumb_safetensors_writer *writer); /* frees; also af
 #include "graph/graph.h"
 /* Adds every PARAM and STATE of the graph. */
 crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_safetensors_writer *writer);
+/* What a PyTorch module of the network loads: every PARAM and STATE but those of quantizers, quantized weights as Q(w), or with `codes`
+ * as integers (I8, or I16 where they are wider) beside <name>_scale. Weight quantizers observe their weights anew. */
+crumb_status crumb_graph_store_quantized(const crumb_graph *graph, bool codes, crumb_safetensors_writer *writer);
 /* Loads values by name ("module." in front, as DataParallel saves, is skipped). strict: every PARAM and STATE but quantizer
  * state must be there, and nothing else (num_batches_tracked may be missing or extra); otherwise loads what matches. A wrong
  * shape is an error that names it. */

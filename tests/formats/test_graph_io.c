@@ -282,10 +282,118 @@ static void test_quantizer_state(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
+/* ---- For PyTorch. */
+
+static crumb_status save_quantized(const crumb_graph *graph, bool codes) {
+    crumb_safetensors_writer *writer;
+    CRUMB_TRY(crumb_safetensors_begin(graph->ctx, &writer));
+    crumb_status status = crumb_graph_store_quantized(graph, codes, writer);
+    status = status == CRUMB_OK ? crumb_safetensors_commit(writer, path) : status;
+    crumb_safetensors_drop(writer);
+    return status;
+}
+
+static crumb_status build_quantized(crumb_ctx *ctx, const char *weights, int bits, crumb_graph **quantized) {
+    crumb_graph *graph;
+    crumb_quant_policy policy = {0};
+    CRUMB_TRY(build(ctx, &graph));
+    crumb_status status = crumb_quant_choose(ctx, weights, true, bits, &policy.weights);
+    status = status == CRUMB_OK ? crumb_quant_choose(ctx, "lsq", false, 2, &policy.activations) : status;
+    status = status == CRUMB_OK ? crumb_graph_quantize(graph, &policy, quantized) : status;
+    crumb_graph_destroy(graph);
+    return status;
+}
+
+/* What the files hold of the weight of a layer: floats, and codes times scales. */
+static void read_weights(crumb_ctx *ctx, const crumb_graph *quantized, const char *name, const char *dtype, float *real,
+                         float *product) {
+    crumb_safetensors *file;
+    char scale_name[64];
+    float code[24], scale[4];
+    snprintf(scale_name, sizeof(scale_name), "%s_scale", name);
+    assert_ok(ctx, save_quantized(quantized, false));
+    assert_ok(ctx, crumb_safetensors_open(ctx, path, &file));
+    crumb_safetensor tensor = crumb_safetensors_at(file, crumb_safetensors_find(file, name));
+    int64_t count = crumb_shape_count(tensor.shape);
+    assert_string_equal(tensor.dtype, "F32");
+    assert_ok(ctx, crumb_safetensor_floats(ctx, &tensor, real));
+    assert_int_equal(crumb_safetensors_find(file, scale_name), -1);
+    crumb_safetensors_close(file);
+    assert_ok(ctx, save_quantized(quantized, true));
+    assert_ok(ctx, crumb_safetensors_open(ctx, path, &file));
+    tensor = crumb_safetensors_at(file, crumb_safetensors_find(file, name));
+    crumb_safetensor scales = crumb_safetensors_at(file, crumb_safetensors_find(file, scale_name));
+    assert_string_equal(tensor.dtype, dtype);
+    assert_ok(ctx, crumb_safetensor_floats(ctx, &tensor, code));
+    assert_ok(ctx, crumb_safetensor_floats(ctx, &scales, scale));
+    for (int64_t i = 0; i < count; i++) {
+        product[i] = code[i] * scale[i / (count / crumb_shape_count(scales.shape))];
+    }
+    tensor = crumb_safetensors_at(file, crumb_safetensors_find(file, "bn.num_batches_tracked"));
+    assert_string_equal(tensor.dtype, "I64");
+    assert_int_equal(tensor.shape.rank, 0);
+    assert_int_equal(crumb_safetensors_find(file, "fc.input_quant.step"), -1);
+    crumb_safetensors_close(file);
+}
+
+/* A float network takes the file whole, and has the quantized weights; codes times scales are the same floats. */
+static void test_quantized(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *dtype;
+        int bits;
+    } rules[] = {{"lsq", "I8", 2}, {"xnor", "I8", 1}, {"twn", "I8", 2}, {"dorefa", "I16", 8}, {"minmax", "I8", 8}};
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        test_memory memory = {0};
+        crumb_ctx *ctx = test_ctx(&memory, 1);
+        crumb_graph *quantized, *plain;
+        float real[24], product[24], fake[24];
+        assert_ok(ctx, build_quantized(ctx, rules[i].name, rules[i].bits, &quantized));
+        assert_ok(ctx, build(ctx, &plain));
+        read_weights(ctx, quantized, "fc.weight", rules[i].dtype, real, product);
+        assert_memory_equal(real, product, sizeof(real));
+        read_weights(ctx, quantized, "conv.weight", rules[i].dtype, real, product);
+        assert_memory_equal(real, product, sizeof(real));
+        assert_ok(ctx, save_quantized(quantized, false));
+        scramble(plain);
+        assert_ok(ctx, load(plain, "", true));
+        int weight = crumb_graph_find(quantized, "conv.weight");
+        for (int n = 0; n < quantized->nodes; n++) {
+            if (quantized->node[n].input[0] == weight) {
+                crumb_graph_fake(quantized, n, fake);
+            }
+        }
+        assert_memory_equal(plain->value[crumb_graph_find(plain, "conv.weight")].data, fake, sizeof(fake));
+        crumb_graph_destroy(quantized);
+        crumb_graph_destroy(plain);
+        crumb_ctx_destroy(ctx);
+        assert_int_equal(memory.live, 0);
+    }
+}
+
+static crumb_status store_one(crumb_ctx *ctx, void *user) {
+    crumb_graph *quantized;
+    CRUMB_TRY(build_quantized(ctx, "twn", 2, &quantized));
+    crumb_status status = save_quantized(quantized, user != NULL);
+    crumb_graph_destroy(quantized);
+    return status;
+}
+
+static void test_quantized_allocations(void **state) {
+    (void)state;
+    test_every_allocation(store_one, NULL);
+    test_every_allocation(store_one, path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),          cmocka_unit_test(test_layout),          cmocka_unit_test(test_mismatches),
-        cmocka_unit_test(test_norm_without_affine), cmocka_unit_test(test_quantizer_state),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_mismatches),
+        cmocka_unit_test(test_norm_without_affine),
+        cmocka_unit_test(test_quantizer_state),
+        cmocka_unit_test(test_quantized),
+        cmocka_unit_test(test_quantized_allocations),
     };
     char folder[64];
     strcpy(folder, test_folder());
