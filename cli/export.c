@@ -1,5 +1,6 @@
-/* crumb export: a packed network in another form. A form is one row of `formats`: how it is called, how its file ends, and the
- * function that writes it. */
+/* crumb export: a network as a file of another kind. A kind is one row of `formats`: how it is called, how its file ends, and
+ * the function that writes it, of a packed network or of a trained one. A trained network is packed first where that is wanted.
+ */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -7,7 +8,8 @@
 #include <string.h>
 
 typedef struct export_options {
-    const char *format, *out;
+    const char *format, *out, *form;
+    cli_int opset;
     bool floats;
 } export_options;
 
@@ -22,6 +24,7 @@ typedef struct export_format {
     const char *name, *ending; /* "c", ".c" */
     const char *doc;
     crumb_status (*write)(export_work *work, const crumb_packed *packed);
+    crumb_status (*write_trained)(export_work *work, crumb_network *network); /* instead */
 } export_format;
 
 /* ---- Formats. */
@@ -40,8 +43,23 @@ static crumb_status write_c(export_work *work, const crumb_packed *packed) {
     return status;
 }
 
+static crumb_status write_onnx(export_work *work, const crumb_packed *packed) {
+    const export_options *options = work->options;
+    const crumb_export_onnx_options onnx = {.form = options->form, .opset = (int)options->opset.value};
+    json_object_set_new(work->object, "form", cli_string(options->form != NULL ? options->form : "qcdq"));
+    return crumb_packed_export_onnx(packed, options->out, &onnx);
+}
+
+static crumb_status write_safetensors(export_work *work, crumb_network *network) {
+    const char *form = work->options->form != NULL ? work->options->form : "float";
+    json_object_set_new(work->object, "form", cli_string(form));
+    return crumb_network_export_safetensors(network, work->options->out, strcmp(form, "codes") == 0);
+}
+
 static const export_format formats[] = {
-    {"c", ".c", "a freestanding C99 file and its header beside it, for microcontrollers", write_c},
+    {"c", ".c", "a freestanding C99 file and its header beside it, for microcontrollers", write_c, NULL},
+    {"onnx", ".onnx", "ONNX, in the forms that runtimes take", write_onnx, NULL},
+    {"safetensors", ".safetensors", "weights under PyTorch's names", NULL, write_safetensors},
 };
 enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
 
@@ -96,26 +114,70 @@ static int show(const cli *self, json_t *object) {
     return CLI_DONE;
 }
 
-static int run(cli *self, const void *given) {
-    const export_options *options = given;
-    if (options->out == NULL) {
-        return cli_usage(self, "--out is missing");
+/* What does not belong to the format is not passed over. */
+static int check_options(const cli *self, const export_options *options, const export_format *format) {
+    bool c = strcmp(format->name, "c") == 0, onnx = strcmp(format->name, "onnx") == 0;
+    const char *form = options->form;
+    if (options->floats && !c) {
+        return cli_usage(self, "--floats is for --format c");
     }
-    const export_format *format = find_format(self, options);
-    if (format == NULL) {
-        return CLI_USAGE;
+    if (form != NULL && c) {
+        return cli_usage(self, "--form is for --format onnx and safetensors");
     }
-    crumb_packed *packed = NULL;
-    if (crumb_packed_load(self->ctx, self->argument[0], &packed) != CRUMB_OK) {
-        return cli_fail_message(self);
+    if (options->opset.given && !onnx) {
+        return cli_usage(self, "--opset is for --format onnx");
     }
-    crumb_packed_info info;
-    crumb_packed_describe(packed, &info);
+    if (form != NULL && !onnx && strcmp(form, "float") != 0 && strcmp(form, "codes") != 0) {
+        return cli_usage(self, "--format safetensors has the forms float and codes, not %s", form);
+    }
+    return CLI_DONE;
+}
+
+/* A network, one of the two. */
+typedef struct export_source {
+    crumb_network *network;
+    crumb_packed *packed;
+} export_source;
+
+static void close_source(export_source *source) {
+    crumb_packed_close(source->packed);
+    crumb_network_close(source->network);
+}
+
+/* Opens MODEL as the format wants it. */
+static int open_source(const cli *self, const export_format *format, export_source *source) {
+    const char *path = self->argument[0];
+    if (format->write != NULL) {
+        return crumb_packed_load(self->ctx, path, &source->packed) == CRUMB_OK ? CLI_DONE : cli_fail_message(self);
+    }
+    if (crumb_packed_open(self->ctx, path, &source->packed) == CRUMB_OK) {
+        return cli_fail(
+            self,
+            "%s is packed: batch norm is folded in and the module's tensors are gone; --format %s takes the trained network",
+            path, format->name);
+    }
+    return crumb_network_open(self->ctx, path, &source->network) == CRUMB_OK ? CLI_DONE : cli_fail_message(self);
+}
+
+static const char *model_of(const export_source *source) {
+    crumb_packed_info packed;
+    crumb_network_info network;
+    if (source->packed != NULL) {
+        crumb_packed_describe(source->packed, &packed);
+        return packed.model;
+    }
+    crumb_network_describe(source->network, &network);
+    return network.model;
+}
+
+static int write_file(const cli *self, const export_options *options, const export_format *format, export_source *source) {
     json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "format", format->name, "file", options->out, "from", self->argument[0],
-                               "model", info.model);
+                               "model", model_of(source));
     export_work work = {.self = self, .options = options, .object = object};
-    crumb_status status = object != NULL ? format->write(&work, packed) : CRUMB_ERROR_MEMORY;
-    crumb_packed_close(packed);
+    crumb_status status = CRUMB_ERROR_MEMORY;
+    if (object != NULL) {
+        status = format->write != NULL ? format->write(&work, source->packed) : format->write_trained(&work, source->network);
+    }
     if (status != CRUMB_OK) {
         json_decref(object);
         return cli_fail_message(self);
@@ -123,10 +185,32 @@ static int run(cli *self, const void *given) {
     return show(self, object);
 }
 
+static int run(cli *self, const void *given) {
+    const export_options *options = given;
+    export_source source = {NULL, NULL};
+    if (options->out == NULL) {
+        return cli_usage(self, "--out is missing");
+    }
+    const export_format *format = find_format(self, options);
+    int code = format != NULL ? check_options(self, options, format) : CLI_USAGE;
+    if (code == CLI_DONE) {
+        code = open_source(self, format, &source);
+    }
+    if (code == CLI_DONE) {
+        code = write_file(self, options, format, &source);
+    }
+    close_source(&source);
+    return code;
+}
+
 static const cli_option options_table[] = {
     {"format", 'f', CLI_TEXT, offsetof(export_options, format), "NAME", 0, 0, CLI_OFFER_NOTHING,
-     "c: a freestanding C99 file and its header (default: what the file's ending says)"},
+     "c: a freestanding C99 file and its header; onnx; safetensors (default: what the file's ending says)"},
     {"out", 'o', CLI_TEXT, offsetof(export_options, out), "FILE", 0, 0, CLI_OFFER_FILES, "file to write"},
+    {"form", 0, CLI_TEXT, offsetof(export_options, form), "NAME", 0, 0, CLI_OFFER_NOTHING,
+     "onnx: qcdq (default), qdq, nbits, qonnx, float; safetensors: float (default), codes"},
+    {"opset", 0, CLI_INT, offsetof(export_options, opset), "N", 1, 1000, CLI_OFFER_NOTHING,
+     "onnx, qdq: 21 packs weights to 4 bits (default), 25 to 2 bits too"},
     {"floats", 0, CLI_FLAG, offsetof(export_options, floats), NULL, 0, 0, 0,
      "c: images come as normalised floats, not as 8-bit pixels"},
     {NULL, 0, CLI_FLAG, 0, NULL, 0, 0, 0, NULL},
@@ -135,13 +219,20 @@ static const cli_option options_table[] = {
 const cli_command cli_export = {
     .name = "export",
     .arguments = "MODEL",
-    .summary = "write a packed network in another form: C for microcontrollers",
-    .examples = "crumb export model.crumb --format c -o net.c         # net.c and net.h: net_run(pixels, logits)\n"
-                "crumb export model.crumb -o net.c --floats           # net_run(image, logits)\n"
-                "crumb export runs/demo-w2a2/best.safetensors -o net.c  # packed on the way\n",
-    .about = "MODEL is a .crumb file, or a trained network, which is packed on the way. The C file needs no library, no "
-             "operating system and no allocation: weights are constants at "
-             "their bits, activations lie in one static array, and the logits are those of crumb run, bit for bit.",
+    .summary = "write a network in another form: C for microcontrollers, ONNX, PyTorch's weights",
+    .examples = "crumb export model.crumb --format c -o net.c   # net.c and net.h: net_run(pixels, logits)\n"
+                "crumb export model.crumb -o net.c --floats     # net_run(image, logits)\n"
+                "crumb export model.crumb -o net.onnx           # QuantizeLinear, Clip, DequantizeLinear: every runtime\n"
+                "crumb export model.crumb -o net.onnx --form qdq --opset 25  # weights of 2 bits take 2 bits\n"
+                "crumb export runs/demo-w2a2/best.safetensors -o net.c       # packed on the way\n"
+                "crumb export best.safetensors -o weights.safetensors        # quantized weights for a PyTorch module\n",
+    .about =
+        "MODEL is a .crumb file, or a trained network, which is packed on the way. The C file needs no library, no "
+        "operating "
+        "system and no allocation: weights are constants at their bits, activations lie in one static array, and the logits "
+        "are "
+        "those of crumb run, bit for bit. ONNX files take normalised images [batch, C, H, W]; docs/EXPORT.md describes their "
+        "forms. Weights for PyTorch have its names: floats that take the quantized values, or codes and scales.",
     .options = options_table,
     .size = sizeof(export_options),
     .min_arguments = 1,

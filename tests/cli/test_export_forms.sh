@@ -1,0 +1,56 @@
+# crumb export: ONNX in every form and weights for PyTorch, from packed and from trained networks; what is refused.
+. tests/cli/common.sh
+small_recipe "$work/small.yaml"
+crumb train "$work/small.yaml" --out "$work/run" -q || wrong "no run"
+model=$work/run/best.safetensors packed=$work/net.crumb
+crumb pack "$model" -o "$packed" || wrong "not packed"
+
+declare -A bytes
+for form in float qcdq qdq nbits qonnx "qdq --opset 25"; do
+    expect 0 export "$packed" -o "$work/a.onnx" --form $form --json
+    json format file from model form
+    expect 0 export "$model" --format onnx -o "$work/b.onnx" --form $form
+    cmp -s "$work/a.onnx" "$work/b.onnx" || wrong "--form $form: the packed and the trained network give two files"
+    grep -qF 'crumb.class_names' "$work/a.onnx" && grep -qF 'crumb.deviation' "$work/a.onnx" || wrong "--form $form: no metadata"
+    bytes[$form]=$(stat -c %s "$work/a.onnx")
+done
+expect 0 export "$packed" -o "$work/a.onnx"
+expect 0 export "$packed" -o "$work/b.onnx" --form qcdq --opset 13
+cmp -s "$work/a.onnx" "$work/b.onnx" || wrong "qcdq is not the default"
+((bytes[qdq --opset 25] < bytes[qdq] && bytes[qdq] < bytes[qcdq] && bytes[qcdq] < bytes[float])) || wrong "sizes: ${bytes[*]}"
+
+# The floats are those of the network: quantized weights, float inputs.
+crumb train "$work/small.yaml" --out "$work/weights" -q --set quantize.activations.name=none --set quantize.first=same \
+    --set quantize.last=same || wrong "no run of weights only"
+weights=$work/weights/best.safetensors
+expect 0 export "$weights" -o "$work/w.safetensors"
+grep -qF '"format":"pt"' "$work/w.safetensors" || wrong "not marked as PyTorch's"
+expect 0 pack "$weights" -o "$work/w.crumb" --json
+mean=$(value "$work/stdout" mean.0) deviation=$(value "$work/stdout" deviation.0)
+expect 0 import "$work/w.safetensors" --model lenet5 --params width=0.25 --input 28x28x1 --mean "$mean" --deviation "$deviation" \
+    -o "$work/again.safetensors"
+for file in "$weights" "$work/again.safetensors"; do
+    expect 0 eval "$file" --data digits:test --limit 1000 --json
+    json images top1 top5 loss
+    cp "$work/values" "$work/values.$(basename "$file")"
+done
+cmp -s "$work/values.best.safetensors" "$work/values.again.safetensors" || wrong "the exported floats compute something else"
+expect 0 export "$weights" -o "$work/c.safetensors" --form codes --json
+json format file from model form
+((2 * $(stat -c %s "$work/c.safetensors") < $(stat -c %s "$work/w.safetensors"))) || wrong "codes are not small"
+
+refuses 2 "--out is missing" export "$packed" --format onnx
+refuses 2 "did you mean \"onnx\"" export "$packed" --format onx -o "$work/x"
+refuses 1 "did you mean \"qonnx\"" export "$packed" --form qonx -o "$work/x.onnx"
+refuses 1 "opset 14" export "$packed" --opset 14 -o "$work/x.onnx"
+refuses 1 "is packed" export "$packed" -o "$work/x.safetensors"
+refuses 2 "float and codes" export "$model" -o "$work/x.safetensors" --form qcdq
+refuses 2 "--format onnx" export "$model" -o "$work/x.safetensors" --opset 13
+refuses 2 "--format c" export "$model" -o "$work/x.onnx" --floats
+refuses 2 "--form is for" export "$packed" -o "$work/x.c" --form qdq
+refuses 1 "missing.crumb" export "$work/missing.crumb" -o "$work/x.onnx"
+head -c 300 "$packed" >"$work/short.crumb"
+refuses 1 "short.crumb" export "$work/short.crumb" -o "$work/x.onnx"
+refuses 1 "nowhere" export "$packed" -o "$work/nowhere/x.onnx"
+[[ ! -e $work/x.onnx && ! -e $work/x.safetensors && ! -e $work/x.c ]] || wrong "something was written"
+finish
