@@ -1,7 +1,7 @@
 /* The trained graph itself in the arithmetic of packed networks: what a lowering has to compute, found without one. Node after
  * node of the graph as it is, nothing moved, dropped or encoded into bits: codes come from each quantizer's `encode` on the
- * whole tensor, sums are 64-bit, folded factors are kept in double beside the values that they multiply (the formulas of
- * lower.h, as a second text). A packed network is right if its codes and logits equal these to the bit. */
+ * whole tensor, sums of their products are exact, folded factors are kept in double beside the values that they multiply (the
+ * formulas of lower.h, as a second text). A packed network is right if its codes and logits equal these to the bit. */
 #ifndef CRUMB_EXACT_H
 #define CRUMB_EXACT_H
 

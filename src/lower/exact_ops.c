@@ -88,11 +88,20 @@ static tap tap_at(const window *g, int64_t pixel, int64_t o, int64_t kh, int64_t
                  o * g->weights + kh * g->kernel_row + kw * g->kernel_column};
 }
 
-static int64_t add_codes(const window *g, tap t, const float *x, const float *w, int64_t sum) {
-    for (int64_t c = 0; c < g->channels; c++) {
-        sum += (int64_t)x[t.x + c * g->channel] * (int64_t)w[t.w + c * g->kernel_channel];
+/* Codes are integers of 16 bits: their products and any sum of 2^22 of them are integers that a double holds, in any order.
+ * Four at a time, where the channels lie side by side. */
+static double add_codes(const window *g, tap t, const float *x, const float *w, double sum) {
+    double part[4] = {0};
+    int64_t c = 0;
+    for (; g->channel == 1 && g->kernel_channel == 1 && c + 4 <= g->channels; c += 4) {
+        for (int i = 0; i < 4; i++) {
+            part[i] += (double)x[t.x + c + i] * (double)w[t.w + c + i];
+        }
     }
-    return sum;
+    for (; c < g->channels; c++) {
+        sum += (double)x[t.x + c * g->channel] * (double)w[t.w + c * g->kernel_channel];
+    }
+    return sum + (part[0] + part[1] + part[2] + part[3]);
 }
 
 /* Two-level weights four channels at a time, three- and four-level ones two, others straight into the sum. */
@@ -118,7 +127,7 @@ static float add_reals(const window *g, tap t, const float *x, const exact_weigh
 static float sum_window(const exact_step *s, const window *g, int64_t pixel, int64_t o) {
     const exact_weight *weight = &s->exact->weight[s->index];
     bool codes = s->x->code != NULL && weight->code != NULL;
-    int64_t whole = 0;
+    double whole = 0;
     float real = 0.0f;
     for (int64_t k = 0; k < g->kernel_height * g->kernel_width; k++) {
         tap t = tap_at(g, pixel, o, k / g->kernel_width, k % g->kernel_width);
