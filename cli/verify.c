@@ -5,7 +5,7 @@
 
 typedef struct verify_options {
     const char *data;
-    cli_int images, seed;
+    cli_int images, exact, seed;
     cli_reals share, agreement;
 } verify_options;
 
@@ -21,13 +21,14 @@ static int report_json(const cli *self, const crumb_verification *made, const cr
     for (int i = 0; crumb_verification_layer(made, i, &layer); i++) {
         json_array_append_new(layers, layer_json(&layer));
     }
-    return cli_print_json(json_pack(
-        "{s:s, s:s, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:i, s:I, s:o, s:o, s:o}", "model", self->argument[0],
-        "packed", self->argument[1], "images", (json_int_t)info->images, "exact", info->exact, "bounded", info->bounded,
-        "codes", (json_int_t)info->codes, "inexact_codes", (json_int_t)info->inexact_codes, "inexact_logits",
-        (json_int_t)info->inexact_logits, "differing", (json_int_t)info->differing, "share", cli_real(info->share), "jumps",
-        (json_int_t)info->jumps, "largest", info->largest, "equal_images", (json_int_t)info->equal_images, "logit_distance",
-        cli_real(info->logit_distance), "agreement", cli_real(info->agreement), "layers", layers));
+    return cli_print_json(
+        json_pack("{s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:i, s:I, s:o, s:o, s:o}", "model",
+                  self->argument[0], "packed", self->argument[1], "images", (json_int_t)info->images, "exact_images",
+                  (json_int_t)info->exact_images, "exact", info->exact, "bounded", info->bounded, "codes",
+                  (json_int_t)info->codes, "inexact_codes", (json_int_t)info->inexact_codes, "inexact_logits",
+                  (json_int_t)info->inexact_logits, "differing", (json_int_t)info->differing, "share", cli_real(info->share),
+                  "jumps", (json_int_t)info->jumps, "largest", info->largest, "equal_images", (json_int_t)info->equal_images,
+                  "logit_distance", cli_real(info->logit_distance), "agreement", cli_real(info->agreement), "layers", layers));
 }
 
 static void print_layers(const crumb_verification *made) {
@@ -61,12 +62,14 @@ static int report(const cli *self, const crumb_verification *made) {
         print_layers(made);
     }
     printf("exact arithmetic   %s: %" PRId64 " of %" PRId64 " codes and %" PRId64 " logits differ, over %" PRId64 " images\n",
-           info.exact ? "equal" : "NOT EQUAL", info.inexact_codes, info.codes, info.inexact_logits, info.images);
-    printf("float simulation   %s: %" PRId64 " codes differ, by at most %d, at most %.3f %% of a layer; %" PRId64 " jumps\n",
-           info.bounded ? "within bounds" : "OUT OF BOUNDS", info.differing, info.largest, info.share, info.jumps);
-    printf("                   same top-1 in %.2f %% of the images; logits within %.1e where no code differs (%" PRId64
+           info.exact ? "equal" : "NOT EQUAL", info.inexact_codes, info.codes / info.images * info.exact_images,
+           info.inexact_logits, info.exact_images);
+    printf("float simulation   %s: %" PRId64 " of %" PRId64 " codes differ, by at most %d, at most %.3f %% of a layer; %" PRId64
+           " jumps\n",
+           info.bounded ? "within bounds" : "OUT OF BOUNDS", info.differing, info.codes, info.largest, info.share, info.jumps);
+    printf("                   same top-1 in %.2f %% of %" PRId64 " images; logits within %.1e where no code differs (%" PRId64
            " images)\n",
-           info.agreement, info.logit_distance, info.equal_images);
+           info.agreement, info.images, info.logit_distance, info.equal_images);
     return info.exact && info.bounded ? CLI_DONE : CLI_FAILED;
 }
 
@@ -77,6 +80,7 @@ static crumb_status verify(cli *self, const verify_options *options, crumb_verif
     cli_progress_begin(&progress, self);
     uint64_t seed = options->seed.given ? (uint64_t)options->seed.value : CLI_SEED;
     crumb_verify_options wanted = {.images = options->images.value,
+                                   .exact = options->exact.value,
                                    .seed = seed,
                                    .share = options->share.count > 0 ? (double)options->share.at[0] : 0,
                                    .agreement = options->agreement.count > 0 ? (double)options->agreement.at[0] : 0,
@@ -114,6 +118,8 @@ static const cli_option options_table[] = {
     {"data", 'd', CLI_TEXT, offsetof(verify_options, data), "KIND:PATH[:SPLIT]", 0, 0, CLI_OFFER_DATA,
      "images to compare on (default: random pixels)"},
     {"images", 'n', CLI_INT, offsetof(verify_options, images), "N", 1, INT64_MAX, 0, "the first N images only (default: 32)"},
+    {"exact", 0, CLI_INT, offsetof(verify_options, exact), "N", 1, INT64_MAX, 0,
+     "evaluate the first N of them exactly, which is slow (default: all)"},
     {"seed", 0, CLI_INT, offsetof(verify_options, seed), "N", 0, INT64_MAX, 0,
      "seed of images that are drawn: digits, random pixels (default: 1)"},
     {"share", 0, CLI_REALS, offsetof(verify_options, share), "PERCENT", 0, 0, 0,

@@ -285,6 +285,7 @@ CRUMB_API crumb_status crumb_packed_load(crumb_ctx *ctx, const char *path, crumb
  * quantizer then becomes the neighbouring code, and differences go on from there. These are counted and bounded. */
 typedef struct crumb_verify_options {
     int64_t images;   /* 0: 32 */
+    int64_t exact;    /* the first images only are evaluated exactly, which is slow; 0: all */
     uint64_t seed;    /* of the images when there is no data set: random pixels */
     double share;     /* percent of a layer's codes that may differ from the simulation, 0: 2 */
     double agreement; /* percent of the images that must have the simulation's top-1, 0: 95 */
@@ -296,14 +297,14 @@ typedef struct crumb_verified_layer {
     const char *name;  /* lives as long as the verification */
     int bits;          /* of the codes that enter it */
     int64_t codes;     /* compared, over all images */
-    int64_t inexact;   /* unlike the exact evaluation's */
+    int64_t inexact;   /* unlike the exact evaluation's, over its images */
     int64_t differing; /* unlike the simulation's */
     int largest;       /* distance of those, in levels */
     int64_t jumps;     /* of more than one level, in images that have no difference in any layer before */
 } crumb_verified_layer;
 
 typedef struct crumb_verification_info {
-    int64_t images;
+    int64_t images, exact_images;
     int layers; /* with codes */
     int64_t codes, inexact_codes, inexact_logits;
     int64_t differing, jumps;

@@ -190,11 +190,13 @@ static crumb_status next_image(verifier *v, int64_t number) {
     return CRUMB_OK;
 }
 
-static crumb_status run_image(verifier *v) {
+static crumb_status run_image(verifier *v, bool exact) {
     CRUMB_TRY(v->feed != NULL ? crumb_session_run(v->session, v->image, 1, v->logits)
                               : crumb_session_run_pixels(v->session, v->pixels, 1, v->logits));
     CRUMB_TRY(crumb_session_run(v->kept, v->image, 1, v->logits_kept));
-    crumb_exact_run(v->exact, v->image);
+    if (exact) {
+        crumb_exact_run(v->exact, v->image);
+    }
     memcpy(crumb_exec_value(v->exec, v->network->graph->image), v->image,
            (size_t)crumb_packed_elements(&v->packed->value[0]) * sizeof(*v->image));
     crumb_exec_forward(v->exec, false, 0, 0);
@@ -214,12 +216,13 @@ static int64_t place_of(const crumb_packed_value *x, crumb_shape shape, int64_t 
     return shape.rank == 2 ? i % x->channels * pixels + i / x->channels : i;
 }
 
-/* clean: no layer before has a differing code in this image. Returns whether this one has none either. */
-static bool compare_layer(verifier *v, int layer, const uint8_t *index, bool clean) {
+/* exact: the exact evaluation has seen the image. clean: no layer before has a differing code in it. Returns whether this one
+ * has none either. */
+static bool compare_layer(verifier *v, int layer, const uint8_t *index, bool exact, bool clean) {
     const pair *p = &v->pair[layer];
     const crumb_packed_value *x = &v->packed->value[v->packed->node[p->node].input[0]];
     crumb_shape shape = v->network->graph->value[p->value].shape;
-    const float *exact = crumb_exact_code(v->exact, p->value), *simulated = crumb_exec_value(v->exec, p->value);
+    const float *exactly = crumb_exact_code(v->exact, p->value), *simulated = crumb_exec_value(v->exec, p->value);
     crumb_verified_layer *sum = &v->made->layer[layer];
     int64_t before = sum->differing;
     for (int64_t i = 0; i < crumb_packed_elements(x); i++) {
@@ -227,7 +230,7 @@ static bool compare_layer(verifier *v, int layer, const uint8_t *index, bool cle
         int32_t code = crumb_packed_code(&x->codes, index[i]);
         int levels = levels_between(&x->codes, code, simulated[at]);
         sum->codes++;
-        sum->inexact += (float)code != exact[at];
+        sum->inexact += exact && (float)code != exactly[at];
         sum->differing += levels > 0;
         sum->largest = levels > sum->largest ? levels : sum->largest;
         sum->jumps += clean && levels > 1;
@@ -243,14 +246,14 @@ static int32_t best_of(const float *logits, int32_t classes) {
     return best;
 }
 
-static void compare_logits(verifier *v, bool clean) {
+static void compare_logits(verifier *v, bool exact, bool clean) {
     crumb_verification_info *info = &v->made->info;
-    const float *exact = crumb_exact_real(v->exact, v->network->graph->logits);
+    const float *exactly = crumb_exact_real(v->exact, v->network->graph->logits);
     const float *simulated = crumb_exec_value(v->exec, v->network->graph->logits);
     double distance = 0, largest = 0;
     for (int32_t i = 0; i < v->packed->classes; i++) {
-        info->inexact_logits +=
-            memcmp(&v->logits[i], &exact[i], sizeof(*exact)) != 0 || memcmp(&v->logits_kept[i], &exact[i], sizeof(*exact)) != 0;
+        bool same = memcmp(&v->logits[i], &v->logits_kept[i], sizeof(*v->logits)) == 0;
+        info->inexact_logits += !same || (exact && memcmp(&v->logits[i], &exactly[i], sizeof(*exactly)) != 0);
         distance = fmax(distance, fabs((double)v->logits[i] - (double)simulated[i]));
         largest = fmax(largest, fabs((double)simulated[i]));
     }
@@ -262,9 +265,9 @@ static void compare_logits(verifier *v, bool clean) {
 }
 
 static crumb_status verify_image(verifier *v, int64_t number) {
-    bool clean = true;
+    bool clean = true, exact = number < v->options.exact;
     CRUMB_TRY(next_image(v, number));
-    CRUMB_TRY(run_image(v));
+    CRUMB_TRY(run_image(v, exact));
     for (int i = 0; i < v->made->info.layers; i++) {
         int32_t x = v->packed->node[v->pair[i].node].input[0];
         const uint8_t *index = crumb_session_indices(v->kept, x);
@@ -272,10 +275,11 @@ static crumb_status verify_image(verifier *v, int64_t number) {
             return crumb_fail(v->ctx, CRUMB_ERROR_UNSUPPORTED, "%s: the runtime keeps no codes of its input",
                               v->made->layer[i].name);
         }
-        clean = compare_layer(v, i, index, clean);
+        clean = compare_layer(v, i, index, exact, clean);
     }
-    compare_logits(v, clean);
+    compare_logits(v, exact, clean);
     v->made->info.images++;
+    v->made->info.exact_images += exact;
     return CRUMB_OK;
 }
 
@@ -314,6 +318,7 @@ crumb_status crumb_network_verify(crumb_network *network, const char *path, crum
     verifier v = {.ctx = network->ctx, .network = network, .options = given != NULL ? *given : (crumb_verify_options){0}};
     v.options.images = v.options.images > 0 ? v.options.images : IMAGES;
     v.options.share = v.options.share > 0 ? v.options.share : SHARE;
+    v.options.exact = v.options.exact > 0 ? v.options.exact : v.options.images;
     v.options.agreement = v.options.agreement > 0 ? v.options.agreement : AGREEMENT;
     v.made = crumb_alloc(v.ctx, 1, sizeof(*v.made));
     if (v.made == NULL) {

@@ -21,12 +21,13 @@ cmp -s "$packed" "$work/first.crumb" || wrong "packing twice gives two files"
 ! ls "$work" | grep -q '\.tmp' || wrong "a temporary file was left"
 
 # What was trained is what runs: whatever images, threads, instructions.
-for how in "" "--data digits --seed 3 --threads 1" "--data digits --images 100 --threads 3"; do
+for how in "" "--data digits --seed 3 --threads 1" "--data digits --images 100 --exact 7 --threads 3"; do
     expect 0 verify "$model" "$packed" $how --json
     json model packed images exact bounded codes inexact_codes inexact_logits differing share jumps largest equal_images layers.0.name
     [[ $("$JSON_CHECK" exact bounded inexact_codes inexact_logits <"$work/stdout" | xargs) == "true true 0 0" ]] || wrong "verify $how"
 done
 [[ $(value "$work/stdout" images) == 100 ]] || wrong "not 100 images"
+[[ $(value "$work/stdout" exact_images) == 7 ]] || wrong "not 7 of them exactly"
 for limit in scalar avx2; do
     CRUMB_CPU=$limit expect 0 verify "$model" "$packed" --images 4
     grep -q '^exact arithmetic *equal: 0 of [1-9]' "$work/stdout" || wrong "CRUMB_CPU=$limit verify"

@@ -145,8 +145,11 @@ static void bounds_bind(void **state) {
     crumb_verification_info info = verified(network, &(crumb_verify_options){.images = 40, .share = 100, .agreement = 1});
     assert_true(info.exact && info.bounded && info.jumps == 0);
     assert_true(info.differing > 0 && info.share > 0);
-    info = verified(network, &(crumb_verify_options){.images = 40, .share = info.share / 2, .agreement = 1});
-    assert_true(info.exact && !info.bounded);
+    int64_t codes = info.codes, differing = info.differing;
+    assert_int_equal(info.exact_images, 40);
+    info = verified(network, &(crumb_verify_options){.images = 40, .exact = 2, .share = info.share / 2, .agreement = 1});
+    assert_true(info.exact && !info.bounded && info.exact_images == 2);
+    assert_true(info.codes == codes && info.differing == differing);
     crumb_network_close(network);
 }
 
