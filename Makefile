@@ -1,7 +1,7 @@
 # The front door; CMakeLists.txt does the work.
 #
 #   make            build/crumb, build/libcrumb.a, build/libcrumb.so
-#   make demo       build, train a small network in float and at 2 bits, print the table
+#   make demo       build; train a small network in float, at 8 and 2 bits; pack, verify, run it; print the table
 #   make test       every test, in the normal and in the sanitizer build
 #   make test-arm   the tests of what runs packed networks, cross-compiled for Arm, under emulation
 #   make bench      what it costs: training rates beside the peers that are there
