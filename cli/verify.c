@@ -51,26 +51,34 @@ static void print_layers(const crumb_verification *made) {
     printf("\n");
 }
 
+static void print_summary(const crumb_verification_info *info) {
+    printf("exact arithmetic   %s: %" PRId64 " of %" PRId64 " codes and %" PRId64 " logits differ, over %" PRId64 " images\n",
+           info->exact ? "equal" : "NOT EQUAL", info->inexact_codes, info->codes / info->images * info->exact_images,
+           info->inexact_logits, info->exact_images);
+    printf("float simulation   %s: ", info->bounded ? "within bounds" : "OUT OF BOUNDS");
+    if (info->codes > 0) {
+        printf("%" PRId64 " of %" PRId64 " codes differ, by at most %d, at most %.3f %% of a layer; %" PRId64 " jumps\n",
+               info->differing, info->codes, info->largest, info->share, info->jumps);
+    } else {
+        printf("no layer takes codes\n");
+    }
+    printf("                   same top-1 in %.2f %% of %" PRId64 " images; logits within %.1e where no code differs (%" PRId64
+           " images)\n",
+           info->agreement, info->images, info->logit_distance, info->equal_images);
+}
+
 static int report(const cli *self, const crumb_verification *made) {
     crumb_verification_info info;
     crumb_verification_describe(made, &info);
+    int code = info.exact && info.bounded ? CLI_DONE : CLI_FAILED;
     if (self->common.json) {
-        int code = report_json(self, made, &info);
-        return code != CLI_DONE ? code : info.exact && info.bounded ? CLI_DONE : CLI_FAILED;
+        return report_json(self, made, &info) == CLI_DONE ? code : CLI_FAILED;
     }
     if (self->common.verbose) {
         print_layers(made);
     }
-    printf("exact arithmetic   %s: %" PRId64 " of %" PRId64 " codes and %" PRId64 " logits differ, over %" PRId64 " images\n",
-           info.exact ? "equal" : "NOT EQUAL", info.inexact_codes, info.codes / info.images * info.exact_images,
-           info.inexact_logits, info.exact_images);
-    printf("float simulation   %s: %" PRId64 " of %" PRId64 " codes differ, by at most %d, at most %.3f %% of a layer; %" PRId64
-           " jumps\n",
-           info.bounded ? "within bounds" : "OUT OF BOUNDS", info.differing, info.codes, info.largest, info.share, info.jumps);
-    printf("                   same top-1 in %.2f %% of %" PRId64 " images; logits within %.1e where no code differs (%" PRId64
-           " images)\n",
-           info.agreement, info.images, info.logit_distance, info.equal_images);
-    return info.exact && info.bounded ? CLI_DONE : CLI_FAILED;
+    print_summary(&info);
+    return code;
 }
 
 static crumb_status verify(cli *self, const verify_options *options, crumb_verification **made) {
