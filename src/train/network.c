@@ -149,9 +149,14 @@ static crumb_status check_fit(const crumb_network *network, const crumb_dataset 
     return CRUMB_OK;
 }
 
-crumb_status crumb_network_feed(const crumb_network *network, crumb_dataset *dataset, crumb_feed_options options,
+crumb_status crumb_network_feed(const crumb_network *network, crumb_dataset *dataset, bool augment, crumb_feed_options options,
                                 crumb_feed **feed) {
-    options.augments = crumb_source_still(network->recipe, options.augment);
+    if (augment) {
+        options.augments = network->recipe->augments;
+        memcpy(options.augment, network->recipe->augment, sizeof(options.augment));
+    } else {
+        options.augments = crumb_source_still(network->recipe, options.augment);
+    }
     CRUMB_TRY(crumb_source_normalisation(network->recipe, dataset, options.mean, options.deviation));
     CRUMB_TRY(crumb_feed_create(dataset, &options, feed));
     crumb_status status = check_fit(network, dataset, crumb_source_image(*feed));
@@ -173,7 +178,7 @@ crumb_status crumb_evaluate(crumb_network *network, crumb_dataset *dataset, cons
     crumb_score score = {0};
     double start = crumb_seconds();
     crumb_feed_options wanted = {.batch = plan.batch, .workers = 1};
-    crumb_status status = crumb_network_feed(network, dataset, wanted, &feed);
+    crumb_status status = crumb_network_feed(network, dataset, false, wanted, &feed);
     if (status == CRUMB_OK) {
         status = crumb_exec_create(network->graph, &plan, &exec);
     }

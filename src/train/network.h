@@ -23,15 +23,16 @@ struct crumb_network {
 
 /* For every value of a graph: is it the state of a quantize node? crumb_free it; NULL: no memory. */
 bool *crumb_network_states(const crumb_graph *graph);
-/* Images as the network takes them: its normalisation, its augmentations that are not random. SHAPE if they do not fit. */
-crumb_status crumb_network_feed(const crumb_network *network, crumb_dataset *dataset, crumb_feed_options options,
+/* Images as the network takes them: its normalisation, its augmentations (`augment` false: only those that are not random).
+ * SHAPE if they do not fit. */
+crumb_status crumb_network_feed(const crumb_network *network, crumb_dataset *dataset, bool augment, crumb_feed_options options,
                                 crumb_feed **feed);
 
 /* Fills packed_bytes; once, when the weights are in. */
 crumb_status crumb_network_measure(crumb_network *network);
 
-/* A graph of the chosen model with the weights of choice->init, crumb's own (quantized as the file says) or PyTorch's. FORMAT if they
- * are not this model's for this input and these classes. */
+/* A graph of the chosen model with the weights of choice->init, crumb's own (quantized as the file says) or PyTorch's. FORMAT
+ * if they are not this model's for this input and these classes. */
 crumb_status crumb_network_weights(crumb_ctx *ctx, const crumb_model_choice *choice, crumb_shape image, int classes,
                                    crumb_graph **graph);
 

@@ -19,7 +19,7 @@ typedef struct crumb_terrain {
     double step_spread; /* see crumb_surface_result */
     crumb_graph *graph; /* of the base without weight quantizers: it is given weights, and evaluates them */
     crumb_exec *exec;
-    crumb_feed *train, *test;
+    crumb_feed *norm, *train, *test; /* norm: augmented as in training */
     crumb_dataset *train_set, *test_set;
     crumb_plane plane;
     bool *state;                         /* for every value of the base's graph: is it a quantizer's? */

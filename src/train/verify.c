@@ -140,7 +140,7 @@ static crumb_status make_feed(verifier *v, crumb_dataset *dataset) {
         return CRUMB_OK;
     }
     v->options.images = v->options.images < dataset->info.count ? v->options.images : dataset->info.count;
-    return crumb_network_feed(v->network, dataset, (crumb_feed_options){.batch = 1, .workers = 1}, &v->feed);
+    return crumb_network_feed(v->network, dataset, false, (crumb_feed_options){.batch = 1, .workers = 1}, &v->feed);
 }
 
 static crumb_status make(verifier *v, const char *path, crumb_dataset *dataset) {

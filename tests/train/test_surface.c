@@ -66,7 +66,7 @@ static void train_to(const char *model, const char *quantize, const char *seed, 
     crumb_recipe *recipe;
     snprintf(out, sizeof(out), "%s/%s", work, name);
     assert_ok(ctx, fixture_recipe(ctx, model, quantize, "epochs: 2, optimizer: {name: sgd, lr: 0.05}",
-                                  (const char *const[]){seed, NULL}, &recipe));
+                                  (const char *const[]){seed, "data.augment=[{name: pad-crop, pad: 1}]", NULL}, &recipe));
     assert_ok(ctx, crumb_train(recipe, &(crumb_train_options){.out = out}, NULL));
     crumb_recipe_free(recipe);
     snprintf(path, 256, "%s/last.safetensors", out);
@@ -138,6 +138,8 @@ static crumb_surface_options options_of(const char *a, const char *b, const char
 }
 
 /* The same measurement of a model file by the ordinary graph, whose own quantize nodes do the work; `floats`: without them. */
+static bool augmented = true; /* images for batch norm */
+
 static crumb_surface_value reference(const char *path, bool floats) {
     crumb_surface_options o = options_of(path, path, path, "none");
     crumb_network *network;
@@ -147,21 +149,25 @@ static crumb_surface_value reference(const char *path, bool floats) {
         assert_ok(ctx, crumb_network_import(ctx, path, "mlp", "hidden=[12]", FIXTURE_SIDE, FIXTURE_SIDE, 1, FIXTURE_CLASSES,
                                             &network));
         network->recipe->data = own->recipe->data; /* the normalisation */
+        network->recipe->augments = own->recipe->augments;
+        memcpy(network->recipe->augment, own->recipe->augment, sizeof(own->recipe->augment));
         crumb_network_close(own);
     } else {
         assert_ok(ctx, crumb_network_open(ctx, path, &network));
     }
     crumb_exec *exec;
-    crumb_feed *feed[2];
+    crumb_feed *feed[2], *norm;
     crumb_dataset *set[2];
     crumb_evaluation e[2];
     crumb_feed_options wanted = {.batch = o.batch, .shuffle = true, .seed = o.seed};
     assert_ok(ctx, crumb_exec_create(network->graph, &(crumb_exec_options){.batch = o.batch}, &exec));
     for (int i = 0; i < 2; i++) {
         assert_ok(ctx, crumb_dataset_open(ctx, i == 0 ? o.train : o.test, o.seed, &set[i]));
-        assert_ok(ctx, crumb_network_feed(network, set[i], wanted, &feed[i]));
+        assert_ok(ctx, crumb_network_feed(network, set[i], false, wanted, &feed[i]));
     }
-    assert_ok(ctx, crumb_reestimate(exec, network->graph, -1, feed[0], 3, o.seed));
+    assert_ok(ctx, crumb_network_feed(network, set[0], augmented, wanted, &norm));
+    assert_ok(ctx, crumb_reestimate(exec, network->graph, -1, norm, 3, o.seed));
+    crumb_feed_destroy(norm);
     for (int i = 0; i < 2; i++) {
         crumb_score score = {0};
         assert_ok(ctx, crumb_score_feed(&score, exec, network->graph, -1, feed[i], i == 0 ? 100 : 60, NULL));
@@ -220,6 +226,12 @@ static void learned_steps_follow(void **state) {
     same_value(&r.quantized[2], &third, false);
     assert_true(fabs(first.train_loss - second.train_loss) > 0.02 && fabs(first.train_loss - third.train_loss) > 0.02);
     assert_true(r.step_spread >= 0.75 - 1e-6); /* 1, 1, 2 have mean 4/3 */
+
+    /* Statistics of images that are not augmented as in training are others. */
+    augmented = false;
+    crumb_surface_value still = reference(resnet[0], false);
+    augmented = true;
+    assert_true(fabs(still.test_loss - first.test_loss) > 1e-3);
 }
 
 static float step_at(crumb_terrain *t, double a, double b) {
