@@ -38,8 +38,10 @@ static void backward(crumb_op_call *call) {
 }
 
 static const crumb_param table[] = {
-    {"min", CRUMB_PARAM_REAL, offsetof(crumb_clip_params, min), "0", -1e30, 1e30, NULL, "smallest output"},
-    {"max", CRUMB_PARAM_REAL, offsetof(crumb_clip_params, max), "1", -1e30, 1e30, NULL, "largest output"},
+    {"min", CRUMB_PARAM_REAL, offsetof(crumb_clip_params, min), "0", -CRUMB_REAL_LIMIT, CRUMB_REAL_LIMIT, NULL,
+     "smallest output"},
+    {"max", CRUMB_PARAM_REAL, offsetof(crumb_clip_params, max), "1", -CRUMB_REAL_LIMIT, CRUMB_REAL_LIMIT, NULL,
+     "largest output"},
     {0},
 };
 

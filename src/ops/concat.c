@@ -30,7 +30,7 @@ static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const 
 
 /* The place inside y of the input that follows the first `start` values of the axis. */
 static crumb_box box_of(const crumb_op_call *call, int input, int64_t start) {
-    crumb_box box = {.whole = call->y.shape, .dim = call->x[input].shape, .step = {1, 1, 1, 1, 1}};
+    crumb_box box = {.whole = call->y.shape, .dim = call->x[input].shape, .step = {1, 1, 1, 1, 1, 1}};
     box.start[axis_of(call->params, call->y.shape)] = start;
     return box;
 }

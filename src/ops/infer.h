@@ -6,6 +6,9 @@
 #include "ops/op.h"
 #include "ops/params.h"
 
+/* The largest float: the range of parameters that may be any number. */
+#define CRUMB_REAL_LIMIT 3.4028234663852886e38
+
 /* The number of inputs against the op's arity, every parameter against its row's range. The first line of every infer. */
 crumb_status crumb_infer_begin(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs);
 /* SHAPE with "conv2d: <text> (x 1x32x32x16, weight 16x3x3x8)". */

@@ -72,6 +72,8 @@ static const crumb_param table[] = {
     ROW(kernel, "2", 1, "height and width of the window, pixels"),
     ROW(stride, "2", 1, "step of the window, pixels"),
     ROW(padding, "0", 0, "border on each side of the image, pixels; less than the kernel"),
+    {"ceil_mode", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, ceil_mode), "false", 0, 1, NULL,
+     "also a last window that reaches out of the image"},
     {0},
 };
 

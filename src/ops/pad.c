@@ -47,7 +47,8 @@ static void backward(crumb_op_call *call) {
 static const crumb_param table[] = {
     {"before", CRUMB_PARAM_LIST, offsetof(crumb_pad_params, before), "[]", 0, 65536, NULL, "values put before each axis"},
     {"after", CRUMB_PARAM_LIST, offsetof(crumb_pad_params, after), "[]", 0, 65536, NULL, "values put behind each axis"},
-    {"value", CRUMB_PARAM_REAL, offsetof(crumb_pad_params, value), "0", -1e30, 1e30, NULL, "what is put there"},
+    {"value", CRUMB_PARAM_REAL, offsetof(crumb_pad_params, value), "0", -CRUMB_REAL_LIMIT, CRUMB_REAL_LIMIT, NULL,
+     "what is put there"},
     {0},
 };
 

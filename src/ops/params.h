@@ -33,6 +33,44 @@ typedef struct crumb_dropout_params {
     double p; /* probability of a zero */
 } crumb_dropout_params;
 
+/* y[n, i * stride - padding + k * dilation, ...] gets x[n, i, ...] through kernel position k; output_padding more rows and
+ * columns behind. */
+typedef struct crumb_conv_transpose2d_params {
+    int64_t stride, padding, dilation, groups, output_padding;
+} crumb_conv_transpose2d_params;
+
+typedef struct crumb_leaky_relu_params {
+    double slope;
+} crumb_leaky_relu_params;
+
+typedef struct crumb_hard_sigmoid_params {
+    double slope, offset;
+} crumb_hard_sigmoid_params;
+
+/* Over the channels c - (size - 1) / 2 .. c + size / 2. */
+typedef struct crumb_lrn_params {
+    int64_t size;
+    double alpha, beta, bias;
+} crumb_lrn_params;
+
+/* Output axis i is input axis order[i]. */
+typedef struct crumb_transpose_params {
+    crumb_list order;
+} crumb_transpose_params;
+
+/* The axes stay, as dimensions of 1. */
+typedef struct crumb_reduce_mean_params {
+    crumb_list axes;
+} crumb_reduce_mean_params;
+
+/* Output size; output / input as the file says it, which need not be the quotient of the sizes; how an output's place becomes
+ * the input's, and that a pixel: words of the op's table. */
+typedef struct crumb_resize_nearest_params {
+    int64_t height, width;
+    double scale_height, scale_width;
+    int coordinates, rounding;
+} crumb_resize_nearest_params;
+
 /* Negative axes count from the last one, -1. */
 typedef struct crumb_concat_params {
     int64_t axis;

@@ -7,7 +7,7 @@
 
 #include "base/ctx.h"
 
-enum { CRUMB_RANK_MAX = 5 };
+enum { CRUMB_RANK_MAX = 6 };
 
 typedef struct crumb_shape {
     int rank;
@@ -26,7 +26,7 @@ crumb_shape crumb_shape_make(int rank, const int64_t *dim);
 int64_t crumb_shape_count(crumb_shape shape); /* elements; 1 for rank 0 */
 bool crumb_shape_equal(crumb_shape a, crumb_shape b);
 /* "128x32x32x16"; text must hold CRUMB_SHAPE_TEXT bytes; returns text. */
-enum { CRUMB_SHAPE_TEXT = 96 };
+enum { CRUMB_SHAPE_TEXT = 128 };
 const char *crumb_shape_print(crumb_shape shape, char text[CRUMB_SHAPE_TEXT]);
 int64_t crumb_shape_last(crumb_shape shape); /* channels: size of the last dimension; 1 for rank 0 */
 

@@ -41,7 +41,7 @@ static crumb_status print_portable(const crumb_network_facts *facts, char **text
 }
 
 static crumb_status note_facts(const crumb_network_facts *facts, crumb_safetensors_writer *writer) {
-    char image[96], classes[32];
+    char image[CRUMB_SHAPE_TEXT], classes[32];
     crumb_shape inner = CRUMB_SHAPE(facts->image.dim[1], facts->image.dim[2], facts->image.dim[3]);
     snprintf(classes, sizeof(classes), "%d", facts->classes);
     CRUMB_TRY(crumb_safetensors_note(writer, key_image, crumb_shape_print(inner, image)));

@@ -76,6 +76,42 @@ static double norm_size(const test_case *c, crumb_shape y) {
     return 4 * (2 + (double)(crumb_shape_count(y) / crumb_shape_last(y)));
 }
 
+/* The line, its two roundings and those of slope and offset. */
+static double line(const test_case *c, crumb_shape y) {
+    (void)c, (void)y;
+    return 5;
+}
+
+/* hard_swish: |x| < 5, so x times the line before it is cut off is below 5 * 4/3. */
+static double swish_size(const test_case *c, crumb_shape y) {
+    (void)c, (void)y;
+    return 7;
+}
+
+/* softmax: the roundings of y in y (dy - sum dy y), where y, dy and the sum are at most 1, and that of the result. */
+static double softmax_slope(const test_case *c, crumb_shape y) {
+    (void)c, (void)y;
+    return 5;
+}
+
+/* log_softmax: dy - exp(y) sum dy is at most 1 + n, and the rounding of y moves it by n max(exp(y) |y|) = n / e of one. */
+static double row_size(const test_case *c, crumb_shape y) {
+    (void)c;
+    return 1 + (double)crumb_shape_last(y);
+}
+
+/* lrn: both terms of the gradient are below 4 in these cases. */
+static double lrn_size(const test_case *c, crumb_shape y) {
+    (void)c, (void)y;
+    return 4;
+}
+
+/* resize_nearest: no input pixel is shown by more than eight. */
+static double copies(const test_case *c, crumb_shape y) {
+    (void)c, (void)y;
+    return 8;
+}
+
 static const struct bound {
     const char *op;
     amount y, dx[3]; /* T of the output and of each gradient, the last given for all further inputs */
@@ -88,23 +124,37 @@ static const struct bound {
     {"clip", exact, {exact}, false, NULL},
     {"concat", exact, {exact, exact, exact}, false, NULL},
     {"conv2d", taps, {outputs, pixels, one}, true, NULL},
+    {"conv_transpose2d", outputs, {one, pixels, one}, true, NULL},
     {"distillation", one, {one}, false, NULL},
+    {"div", one, {one, one}, false, NULL},
     {"dropout", two, {two}, false, NULL},
+    {"expand", exact, {one}, false, NULL},
     {"flatten", exact, {exact}, false, NULL},
     {"global_average_pool", two, {one}, false, NULL},
+    {"global_max_pool", exact, {exact}, false, NULL},
+    {"hard_sigmoid", line, {two}, false, one},
+    {"hard_swish", line, {line}, false, swish_size},
+    {"leaky_relu", two, {two}, false, NULL},
     {"linear", taps, {outputs, pixels, one}, true, NULL},
+    {"log_softmax", one, {two}, false, row_size},
+    {"lrn", one, {two}, false, lrn_size},
     {"max_pool", exact, {window}, true, NULL},
     {"mean_squared_error", one, {one}, false, NULL},
     {"mul", one, {one, one}, false, NULL},
     {"pad", exact, {exact}, false, NULL},
     {"prelu", one, {one, one}, false, NULL},
+    {"reduce_mean", one, {two}, false, NULL},
     {"relu", exact, {exact}, false, NULL},
     {"reshape", exact, {exact}, false, NULL},
+    {"resize_nearest", exact, {copies}, true, NULL},
     {"shift", one, {exact, one}, false, NULL},
     {"sigmoid", one, {slope}, false, one},
     {"slice", exact, {exact}, false, NULL},
+    {"softmax", one, {softmax_slope}, false, one},
     {"softmax_cross_entropy", one, {one}, false, NULL},
+    {"sub", one, {exact, one}, false, NULL},
     {"tanh", one, {slope}, false, one},
+    {"transpose", exact, {exact}, false, NULL},
 };
 
 static const struct bound *bound_of(const char *op) {
