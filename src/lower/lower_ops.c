@@ -99,11 +99,18 @@ static crumb_status emit_on_codes(crumb_lowering *l, int node, crumb_packed_node
     return l->build.status;
 }
 
+static crumb_status check_square(const crumb_lowering *l, int node) {
+    const crumb_pool_params *p = l->graph->node[node].params;
+    return p->kernel_width == 0 && p->stride_width == 0 ? CRUMB_OK : crumb_lower_fail(l, node, "its windows are not square");
+}
+
 static crumb_status lower_max_pool(crumb_lowering *l, int node) {
+    CRUMB_TRY(check_square(l, node));
     return emit_on_codes(l, node, crumb_lower_pool(&l->graph->node[node], CRUMB_PACKED_MAX_POOL, 0));
 }
 
 static crumb_status lower_average_pool(crumb_lowering *l, int node) {
+    CRUMB_TRY(check_square(l, node));
     return emit_plain(l, node, crumb_lower_pool(&l->graph->node[node], CRUMB_PACKED_AVERAGE_POOL, 0));
 }
 

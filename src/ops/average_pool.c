@@ -1,4 +1,4 @@
-/* Mean of square windows, each channel by itself: over the pixels inside the image, or over kernel * kernel with zeros outside
+/* Mean of windows, each channel by itself: over the pixels inside the image, or over all of the window with zeros outside
  * (count_include_pad). */
 #include "ops/infer.h"
 #include "ops/loops.h"
@@ -10,7 +10,7 @@ static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const 
 
 /* One divided by the number of values that the mean is taken over. */
 static crumb_real share(const crumb_pool_params *p, const crumb_window *w) {
-    int64_t count = p->count_include_pad ? p->kernel * p->kernel : (w->bottom - w->top) * (w->right - w->left);
+    int64_t count = p->count_include_pad ? p->kernel * crumb_window_width(p) : (w->bottom - w->top) * (w->right - w->left);
     return 1 / (crumb_real)count;
 }
 
@@ -68,6 +68,8 @@ static const crumb_param table[] = {
      "divide by kernel * kernel everywhere, not by the pixels inside the image"},
     {"ceil_mode", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, ceil_mode), "false", 0, 1, NULL,
      "also a last window that reaches out of the image"},
+    ROW(kernel_width, "0", 0, "width of the window where it is not square; 0: it is"),
+    ROW(stride_width, "0", 0, "step along a row where it is another one; 0: it is not"),
     {0},
 };
 

@@ -1,6 +1,8 @@
 /* What the shape rules share: arity, parameter ranges, error lines, the rules that several ops have in common. */
 #include "ops/infer.h"
 
+#include "ops/window.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,13 +102,13 @@ crumb_status crumb_infer_binary(crumb_ctx *ctx, const crumb_op *op, const void *
 }
 
 /* Windows along a side of `size` pixels; less than 1 if not one fits. */
-static int64_t pool_outputs(const crumb_pool_params *pool, int64_t size) {
-    int64_t room = size + 2 * pool->padding - pool->kernel + (pool->ceil_mode ? pool->stride - 1 : 0);
+static int64_t pool_outputs(const crumb_pool_params *pool, int64_t kernel, int64_t stride, int64_t size) {
+    int64_t room = size + 2 * pool->padding - kernel + (pool->ceil_mode ? stride - 1 : 0);
     if (room < 0) {
         return 0;
     }
-    int64_t count = room / pool->stride + 1;
-    return (count - 1) * pool->stride >= size + pool->padding ? count - 1 : count; /* none begins behind the image */
+    int64_t count = room / stride + 1;
+    return (count - 1) * stride >= size + pool->padding ? count - 1 : count; /* none begins behind the image */
 }
 
 crumb_status crumb_infer_pool(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
@@ -116,11 +118,12 @@ crumb_status crumb_infer_pool(crumb_ctx *ctx, const crumb_op *op, const void *pa
     if (x[0].rank != 4) {
         return crumb_infer_fail(ctx, op, inputs, x, "x must be [N,H,W,C]");
     }
-    if (pool->padding >= pool->kernel) {
+    if (pool->padding >= pool->kernel || pool->padding >= crumb_window_width(pool)) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: padding %lld leaves windows of %lld without a pixel", op->name,
                           (long long)pool->padding, (long long)pool->kernel);
     }
-    int64_t h = pool_outputs(pool, x[0].dim[1]), w = pool_outputs(pool, x[0].dim[2]);
+    int64_t h = pool_outputs(pool, pool->kernel, pool->stride, x[0].dim[1]);
+    int64_t w = pool_outputs(pool, crumb_window_width(pool), crumb_window_step(pool), x[0].dim[2]);
     if (h < 1 || w < 1) {
         return crumb_infer_fail(ctx, op, inputs, x, "kernel %lld is larger than the image with padding %lld",
                                 (long long)pool->kernel, (long long)pool->padding);
@@ -158,5 +161,5 @@ double crumb_flops_pool(const void *params, int inputs, const crumb_shape *x, cr
     (void)inputs;
     (void)x;
     const crumb_pool_params *pool = params;
-    return (double)crumb_shape_count(y) * (double)(pool->kernel * pool->kernel);
+    return (double)crumb_shape_count(y) * (double)(pool->kernel * crumb_window_width(pool));
 }

@@ -1,4 +1,4 @@
-/* Maximum of square windows, each channel by itself. Padding never wins; of equal values the first does (row by row); a NaN
+/* Maximum of windows, each channel by itself. Padding never wins; of equal values the first does (row by row); a NaN
  * wins. For the backward pass each output's place in its window is saved. */
 #include "ops/infer.h"
 #include "ops/loops.h"
@@ -12,8 +12,8 @@ static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const 
     return CRUMB_OK;
 }
 
-/* One output pixel; place (NULL: not wanted) gets k * kernel + l of each channel's maximum. */
-static void pool_pixel(const crumb_window *w, int64_t kernel, const crumb_real *image, crumb_real *y, uint16_t *place) {
+/* One output pixel; place (NULL: not wanted) gets k * width + l of each channel's maximum. */
+static void pool_pixel(const crumb_window *w, int64_t width, const crumb_real *image, crumb_real *y, uint16_t *place) {
     for (int64_t k = w->top; k < w->bottom; k++) {
         for (int64_t l = w->left; l < w->right; l++) {
             const crumb_real *in = image + crumb_window_at(w, k, l);
@@ -22,7 +22,7 @@ static void pool_pixel(const crumb_window *w, int64_t kernel, const crumb_real *
                 if (first || in[c] > y[c] || isnan(in[c])) {
                     y[c] = in[c];
                     if (place != NULL) {
-                        place[c] = (uint16_t)(k * kernel + l);
+                        place[c] = (uint16_t)(k * width + l);
                     }
                 }
             }
@@ -39,7 +39,7 @@ static void forward(crumb_op_call *call) {
 #pragma omp parallel for if (pixels > CRUMB_LOOP_PARALLEL / 64)
     for (int64_t pixel = 0; pixel < pixels; pixel++) {
         crumb_window w = crumb_window_of(call, p, pixel);
-        pool_pixel(&w, p->kernel, x, y + pixel * w.c, place != NULL ? place + pixel * w.c : NULL);
+        pool_pixel(&w, crumb_window_width(p), x, y + pixel * w.c, place != NULL ? place + pixel * w.c : NULL);
     }
 }
 
@@ -60,7 +60,7 @@ static void backward(crumb_op_call *call) {
             crumb_window w = crumb_window_of(call, p, pixel);
             for (int64_t c = 0; c < w.c; c++) {
                 int64_t at = place[pixel * w.c + c];
-                dx[crumb_window_at(&w, at / p->kernel, at % p->kernel) + c] += dy[pixel * w.c + c];
+                dx[crumb_window_at(&w, at / crumb_window_width(p), at % crumb_window_width(p)) + c] += dy[pixel * w.c + c];
             }
         }
     }
@@ -74,6 +74,8 @@ static const crumb_param table[] = {
     ROW(padding, "0", 0, "border on each side of the image, pixels; less than the kernel"),
     {"ceil_mode", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, ceil_mode), "false", 0, 1, NULL,
      "also a last window that reaches out of the image"},
+    ROW(kernel_width, "0", 0, "width of the window where it is not square; 0: it is"),
+    ROW(stride_width, "0", 0, "step along a row where it is another one; 0: it is not"),
     {0},
 };
 

@@ -11,12 +11,14 @@ typedef struct crumb_conv2d_params {
     int64_t stride, padding, dilation, groups;
 } crumb_conv2d_params;
 
-/* max_pool, average_pool: square windows; padding < kernel. count_include_pad (average_pool only): true divides by
- * kernel * kernel everywhere, false by the number of pixels inside the image. ceil_mode: a last window that begins inside the
- * image and reaches out of it counts too. */
+/* max_pool, average_pool: windows of kernel x kernel_width pixels (0: square), stride_width columns apart (0: as the rows);
+ * padding is less than either side. count_include_pad (average_pool only): true divides by the window's size everywhere, false
+ * by the number of pixels inside the image. ceil_mode: a last window that begins inside the image and reaches out of it counts
+ * too. */
 typedef struct crumb_pool_params {
     int64_t kernel, stride, padding;
     bool count_include_pad, ceil_mode;
+    int64_t kernel_width, stride_width;
 } crumb_pool_params;
 
 /* running = (1 - momentum) * running + momentum * batch. A momentum of 0 or less takes 1 / num_batches_tracked instead, which

@@ -11,6 +11,15 @@ typedef struct crumb_window {
     int64_t origin, w, c; /* element index of kernel position (0, 0), may be outside; width and channels of the input */
 } crumb_window;
 
+/* Of kernel and stride along a row. */
+static inline int64_t crumb_window_width(const crumb_pool_params *p) {
+    return p->kernel_width != 0 ? p->kernel_width : p->kernel;
+}
+
+static inline int64_t crumb_window_step(const crumb_pool_params *p) {
+    return p->stride_width != 0 ? p->stride_width : p->stride;
+}
+
 static inline int64_t crumb_window_pixels(const crumb_op_call *call) {
     return call->y.shape.dim[0] * call->y.shape.dim[1] * call->y.shape.dim[2];
 }
@@ -18,12 +27,12 @@ static inline int64_t crumb_window_pixels(const crumb_op_call *call) {
 /* Of the pixel-th output pixel, counted through images, rows and columns. */
 static inline crumb_window crumb_window_of(const crumb_op_call *call, const crumb_pool_params *p, int64_t pixel) {
     const int64_t *in = call->x[0].shape.dim, *out = call->y.shape.dim;
-    int64_t row = pixel / out[2] % out[1] * p->stride - p->padding, column = pixel % out[2] * p->stride - p->padding;
-    int64_t n = pixel / out[2] / out[1];
+    int64_t row = pixel / out[2] % out[1] * p->stride - p->padding, column = pixel % out[2] * crumb_window_step(p) - p->padding;
+    int64_t width = crumb_window_width(p), n = pixel / out[2] / out[1];
     return (crumb_window){.top = row < 0 ? -row : 0,
                           .bottom = row + p->kernel > in[1] ? in[1] - row : p->kernel,
                           .left = column < 0 ? -column : 0,
-                          .right = column + p->kernel > in[2] ? in[2] - column : p->kernel,
+                          .right = column + width > in[2] ? in[2] - column : width,
                           .origin = ((n * in[1] + row) * in[2] + column) * in[3],
                           .w = in[2],
                           .c = in[3]};
