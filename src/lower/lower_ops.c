@@ -99,9 +99,13 @@ static crumb_status emit_on_codes(crumb_lowering *l, int node, crumb_packed_node
     return l->build.status;
 }
 
+bool crumb_lower_square(const crumb_node *node) {
+    const crumb_pool_params *p = node->params;
+    return p->kernel_width == 0 && p->stride_width == 0;
+}
+
 static crumb_status check_square(const crumb_lowering *l, int node) {
-    const crumb_pool_params *p = l->graph->node[node].params;
-    return p->kernel_width == 0 && p->stride_width == 0 ? CRUMB_OK : crumb_lower_fail(l, node, "its windows are not square");
+    return crumb_lower_square(&l->graph->node[node]) ? CRUMB_OK : crumb_lower_fail(l, node, "its windows are not square");
 }
 
 static crumb_status lower_max_pool(crumb_lowering *l, int node) {

@@ -57,6 +57,8 @@ crumb_status crumb_lower_quantize(crumb_lowering *l, int node);
 
 /* ---- lower_ops.c: the other ops. */
 
+/* Whether a pool's windows are square, as a packed network has them. */
+bool crumb_lower_square(const crumb_node *node);
 /* A pooling node of that op on a packed value. */
 crumb_packed_node crumb_lower_pool(const crumb_node *node, crumb_packed_op op, int32_t x);
 typedef crumb_status (*crumb_lower_op)(crumb_lowering *l, int node);
