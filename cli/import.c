@@ -1,7 +1,8 @@
-/* crumb import: weights trained elsewhere (safetensors, PyTorch's names) become a model that knows itself. */
+/* crumb import: networks trained elsewhere (ONNX, or safetensors with PyTorch's names) become a model that knows itself. */
 #include "cli.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 typedef struct import_options {
     const char *model, *out, *params, *input;
@@ -9,9 +10,19 @@ typedef struct import_options {
     cli_reals mean, deviation;
 } import_options;
 
+/* An ONNX file names its network, images and classes itself. */
+static bool is_onnx(const char *path) {
+    size_t length = strlen(path);
+    return length > 5 && strcmp(path + length - 5, ".onnx") == 0;
+}
+
 static int check(const cli *self, const import_options *options, int64_t size[3]) {
-    if (options->model == NULL || options->out == NULL) {
-        return cli_usage(self, "--%s is missing", options->model == NULL ? "model" : "out");
+    bool onnx = is_onnx(self->argument[0]);
+    if (options->out == NULL || (options->model == NULL && !onnx)) {
+        return cli_usage(self, "--%s is missing", options->out == NULL ? "out" : "model");
+    }
+    if (onnx && (options->model != NULL || options->params != NULL || options->input != NULL || options->classes.given)) {
+        return cli_usage(self, "--model, --params, --input, --classes: %s says that itself", self->argument[0]);
     }
     if (options->input != NULL) {
         char rest;
@@ -20,7 +31,8 @@ static int check(const cli *self, const import_options *options, int64_t size[3]
             return cli_usage(self, "--input: \"%s\" is not HEIGHTxWIDTHxCHANNELS such as 32x32x3", options->input);
         }
     }
-    if (options->mean.count != options->deviation.count || (options->mean.count > 0 && options->mean.count != size[2])) {
+    if (options->mean.count != options->deviation.count ||
+        (!onnx && options->mean.count > 0 && options->mean.count != size[2])) {
         return cli_usage(self, "--mean has %d numbers, --deviation %d; the image has %" PRId64 " channels", options->mean.count,
                          options->deviation.count, size[2]);
     }
@@ -58,6 +70,13 @@ static int run(cli *self, const void *given) {
     crumb_status status = crumb_network_import(self->ctx, self->argument[0], options->model, options->params, size[0], size[1],
                                                size[2], classes, &network);
     if (status == CRUMB_OK) {
+        crumb_network_info info;
+        crumb_network_describe(network, &info);
+        if (options->mean.count > 0 && options->mean.count != info.channels) {
+            crumb_network_close(network);
+            return cli_usage(self, "--mean has %d numbers; the image has %" PRId64 " channels", options->mean.count,
+                             info.channels);
+        }
         if (options->mean.count > 0) {
             crumb_network_normalise(network, options->mean.at, options->deviation.at, options->mean.count);
         }
@@ -70,7 +89,7 @@ static int run(cli *self, const void *given) {
 
 static const cli_option options_table[] = {
     {"model", 'm', CLI_TEXT, offsetof(import_options, model), "NAME", 0, 0, CLI_OFFER_MODELS,
-     "the network the weights belong to"},
+     "the network the weights belong to; an ONNX file says it itself"},
     {"out", 'o', CLI_TEXT, offsetof(import_options, out), "FILE", 0, 0, CLI_OFFER_FILES, "model file to write"},
     {"params", 0, CLI_TEXT, offsetof(import_options, params), "KEY=VALUE,...", 0, 0, 0,
      "parameters of the network, see crumb info NAME"},
@@ -83,11 +102,13 @@ static const cli_option options_table[] = {
 
 const cli_command cli_import = {
     .name = "import",
-    .arguments = "WEIGHTS",
-    .summary = "turn weights with PyTorch's names into a model file",
-    .examples = "crumb import resnet20.safetensors --model resnet20 --out model.safetensors \\\n"
+    .arguments = "FILE",
+    .summary = "turn an ONNX model, or weights with PyTorch's names, into a model file",
+    .examples = "crumb import model.onnx --out model.safetensors\n"
+                "crumb import resnet20.safetensors --model resnet20 --out model.safetensors \\\n"
                 "             --mean 0.485,0.456,0.406 --deviation 0.229,0.224,0.225\n",
-    .about = "Tensors that are missing, left over or of another shape are named.",
+    .about = "An ONNX model takes one image and gives a value a class; a softmax at its end is left out.\n"
+             "Tensors that are missing, left over or of another shape are named.",
     .options = options_table,
     .size = sizeof(import_options),
     .min_arguments = 1,

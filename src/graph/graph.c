@@ -107,6 +107,18 @@ crumb_status crumb_graph_state(crumb_graph *graph, const char *name, crumb_shape
     return CRUMB_OK;
 }
 
+/* At most 2^40 values: what is more is a mistake, and later products of sizes cannot overflow. */
+static bool is_sane(crumb_shape shape) {
+    int64_t left = INT64_C(1) << 40;
+    for (int i = 0; i < shape.rank; i++) {
+        if (shape.dim[i] < 1 || shape.dim[i] > left) {
+            return false;
+        }
+        left /= shape.dim[i];
+    }
+    return true;
+}
+
 crumb_status crumb_graph_node(crumb_graph *graph, const char *name, const crumb_op *op, const void *params, int inputs,
                               const int *input, int *value) {
     CRUMB_TRY(check_name(graph, name));
@@ -134,6 +146,9 @@ crumb_status crumb_graph_node(crumb_graph *graph, const char *name, const crumb_
     }
     crumb_op_plan plan = {0};
     crumb_status status = op->infer(graph->ctx, copy, inputs, x, &plan);
+    if (status == CRUMB_OK && !is_sane(plan.output)) {
+        status = crumb_fail(graph->ctx, CRUMB_ERROR_SHAPE, "its output has more than 2^40 values, or none");
+    }
     if (status != CRUMB_OK) {
         crumb_free(graph->ctx, copy);
         return status == CRUMB_ERROR_MEMORY ? status : crumb_fail_in(graph->ctx, status, "%s", name);

@@ -110,6 +110,14 @@ void crumb_codes_free(crumb_ctx *ctx, crumb_codes *codes);
 /* A call of a weight's site on its graph's memory: x and states, nothing to write to. */
 crumb_quant_call crumb_node_call(const crumb_graph *graph, int node);
 
+/* ---- Graphs as text (text.c): structure without values; what a model file keeps of an imported network. */
+
+/* Without quantize nodes; crumb_free the text. */
+crumb_status crumb_graph_print(const crumb_graph *graph, char **text);
+/* The same graph, parameters zero, with image and logits; `name` stands for the file in messages. most: elements that its inputs, parameters
+ * and states together may have. */
+crumb_status crumb_graph_parse(crumb_ctx *ctx, const char *name, const char *text, int64_t most, crumb_graph **graph);
+
 /* ---- Networks: one file in src/graph/models/ and one row in models.inc. */
 
 typedef struct crumb_model {

@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "formats/safetensors.h"
 #include "graph/graph.h"
+#include "train/imported.h"
 #include "train/strategy.h"
 
 #include <stdio.h>
@@ -19,7 +20,14 @@ enum { NONE = -1, DETAIL_MAX = 2048, NAMES_MAX = 128 };
     static const void *kind##_row(int index) {                                                                                 \
         return (list)[index];                                                                                                  \
     }
-ROWS(model, crumb_models)
+/* The models of models.inc, then the one that files describe. */
+static const void *model_row(int index) {
+    int count = 0;
+    while (crumb_models[count] != NULL) {
+        count++;
+    }
+    return index < count ? crumb_models[index] : index == count ? &crumb_imported : NULL;
+}
 ROWS(quantizer, crumb_quantizers)
 ROWS(strategy, crumb_strategies)
 ROWS(optimizer, crumb_optimizers)

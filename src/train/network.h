@@ -4,6 +4,7 @@
  *     crumb.image         "32x32x3"
  *     crumb.classes       "10"
  *     crumb.class_names   one a line, when the data set names them
+ *     crumb.graph         the network as text (graph/text.c), when it was imported and no row of models.inc builds it
  */
 #ifndef CRUMB_NETWORK_H
 #define CRUMB_NETWORK_H

@@ -1,6 +1,9 @@
 /* Networks in files: crumb's own, which describe themselves, and PyTorch's, whose model has to be named. */
 #include "train/network.h"
 
+#include "onnx/import.h"
+#include "train/imported.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +51,9 @@ static crumb_status note_facts(const crumb_network_facts *facts, crumb_safetenso
     CRUMB_TRY(crumb_safetensors_note(writer, key_classes, classes));
     if (facts->class_names != NULL) {
         CRUMB_TRY(crumb_safetensors_note(writer, key_names, facts->class_names));
+    }
+    if (facts->recipe->model.graph != NULL) {
+        CRUMB_TRY(crumb_safetensors_note(writer, crumb_imported_key, facts->recipe->model.graph));
     }
     char *recipe;
     CRUMB_TRY(print_portable(facts, &recipe));
@@ -116,7 +122,7 @@ void crumb_network_close(crumb_network *network) {
 static crumb_status build(crumb_network *network) {
     const crumb_model_choice *model = &network->recipe->model;
     crumb_graph *plain;
-    CRUMB_TRY(crumb_model_build(network->ctx, model->model, model->params, network->image, network->classes, 0, &plain));
+    CRUMB_TRY(crumb_choice_build(network->ctx, model, network->image, network->classes, 0, &plain));
     crumb_status status = crumb_graph_quantize(plain, &network->recipe->quant, &network->graph);
     crumb_graph_destroy(plain);
     return status;
@@ -156,6 +162,9 @@ static crumb_status read_own(crumb_network *network, const crumb_safetensors *fi
     }
     CRUMB_TRY(crumb_recipe_parse(network->ctx, crumb_safetensors_path(file), recipe, strlen(recipe), NULL, 0, NULL, NULL,
                                  &network->recipe));
+    if (network->recipe->model.model == &crumb_imported) {
+        CRUMB_TRY(crumb_imported_read(network->ctx, file, &network->recipe->model));
+    }
     CRUMB_TRY(build(network));
     CRUMB_TRY(crumb_graph_load(network->graph, "", file, true));
     return crumb_network_measure(network);
@@ -218,10 +227,26 @@ static crumb_status take_own(crumb_ctx *ctx, const crumb_safetensors *file, cons
     return status;
 }
 
+static crumb_status take_onnx(crumb_ctx *ctx, const crumb_model_choice *choice, crumb_shape image, int classes,
+                              crumb_graph **graph) {
+    crumb_graph *made;
+    CRUMB_TRY(crumb_onnx_load(ctx, choice->init, &made));
+    crumb_status status = crumb_imported_check(made, choice->init, image, classes);
+    if (status != CRUMB_OK) {
+        crumb_graph_destroy(made);
+        return status;
+    }
+    *graph = made;
+    return CRUMB_OK;
+}
+
 crumb_status crumb_network_weights(crumb_ctx *ctx, const crumb_model_choice *choice, crumb_shape image, int classes,
                                    crumb_graph **graph) {
+    if (choice->model == &crumb_imported && crumb_is_onnx(choice->init)) {
+        return take_onnx(ctx, choice, image, classes, graph);
+    }
     crumb_graph *plain, *own = NULL;
-    CRUMB_TRY(crumb_model_build(ctx, choice->model, choice->params, image, classes, 0, &plain));
+    CRUMB_TRY(crumb_choice_build(ctx, choice, image, classes, 0, &plain));
     crumb_safetensors *file = NULL;
     crumb_status status = crumb_safetensors_open(ctx, choice->init, &file);
     if (status == CRUMB_OK) {
@@ -282,9 +307,27 @@ static crumb_status import_into(crumb_network *network, const char *path, const 
     return crumb_network_measure(network);
 }
 
+/* An ONNX file says all of it. */
+static crumb_status import_onnx(crumb_network *network, const char *path) {
+    static const char text[] = "name: imported\nmodel: {name: imported}\ndata: {train: digits:train, test: digits:test}\n";
+    CRUMB_TRY(crumb_recipe_parse(network->ctx, "import", text, strlen(text), NULL, 0, NULL, NULL, &network->recipe));
+    CRUMB_TRY(crumb_onnx_load(network->ctx, path, &network->graph));
+    CRUMB_TRY(crumb_graph_print(network->graph, &network->recipe->model.graph));
+    network->image = network->graph->value[network->graph->image].shape;
+    int64_t channels = crumb_shape_last(network->image),
+            classes = crumb_shape_last(network->graph->value[network->graph->logits].shape);
+    if (channels > 4 || classes > 1 << 24) {
+        return crumb_fail(network->ctx, CRUMB_ERROR_UNSUPPORTED, "%s: images of %lld channels, %lld classes", path,
+                          (long long)channels, (long long)classes);
+    }
+    network->classes = (int)classes;
+    return crumb_network_measure(network);
+}
+
 crumb_status crumb_network_import(crumb_ctx *ctx, const char *path, const char *model, const char *parameters, int64_t height,
                                   int64_t width, int64_t channels, int classes, crumb_network **out) {
-    if (height < 1 || width < 1 || channels < 1 || channels > 4 || classes < 1) {
+    bool onnx = model == NULL;
+    if (!onnx && (height < 1 || width < 1 || channels < 1 || channels > 4 || classes < 1)) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "images of %lldx%lldx%lld and %d classes", (long long)height,
                           (long long)width, (long long)channels, classes);
     }
@@ -295,7 +338,7 @@ crumb_status crumb_network_import(crumb_ctx *ctx, const char *path, const char *
     network->ctx = ctx;
     network->image = CRUMB_SHAPE(1, height, width, channels);
     network->classes = classes;
-    crumb_status status = import_into(network, path, model, parameters);
+    crumb_status status = onnx ? import_onnx(network, path) : import_into(network, path, model, parameters);
     if (status != CRUMB_OK) {
         crumb_network_close(network);
         return status;

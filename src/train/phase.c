@@ -1,6 +1,7 @@
 /* What a phase of the timeline needs: its quantized network with the loss behind it, the plans to train and to evaluate it, the
  * optimizer's buffers; and what happens once when it starts. */
 #include "ops/params.h"
+#include "train/imported.h"
 #include "train/network.h"
 #include "train/trainer_parts.h"
 
@@ -55,8 +56,8 @@ static crumb_status decay_everything(crumb_graph *network) {
 static crumb_status build_quantized(const crumb_trainer *trainer, crumb_graph **network) {
     const crumb_recipe *recipe = trainer->recipe;
     crumb_graph *plain;
-    CRUMB_TRY(crumb_model_build(trainer->ctx, recipe->model.model, recipe->model.params, crumb_source_image(trainer->feed),
-                                trainer->source.train->info.classes, (uint64_t)recipe->train.seed, &plain));
+    CRUMB_TRY(crumb_choice_build(trainer->ctx, &recipe->model, crumb_source_image(trainer->feed),
+                                 trainer->source.train->info.classes, (uint64_t)recipe->train.seed, &plain));
     crumb_status status = crumb_graph_quantize(plain, &phase_of(trainer)->quant, network);
     crumb_graph_destroy(plain);
     return status;

@@ -1,5 +1,6 @@
 /* Recipes: text, overrides and variables to a checked recipe. The keys are in recipe_schema.c. */
 #include "train/recipe.h"
+#include "train/imported.h"
 
 #include "base/file.h"
 #include "base/utf8.h"
@@ -67,8 +68,14 @@ static crumb_status read_tree(const source *from, const crumb_tree *tree, crumb_
     }
     recipe->ctx = from->ctx;
     crumb_status status = crumb_recipe_read(from->ctx, tree, from->files, from->tell, recipe);
+    if (status == CRUMB_OK && from->files) {
+        status = crumb_imported_describe(from->ctx, &recipe->model);
+    }
+    if (status == CRUMB_OK && from->files) {
+        status = crumb_imported_describe(from->ctx, &recipe->teacher.model);
+    }
     if (status != CRUMB_OK) {
-        crumb_free(from->ctx, recipe);
+        crumb_recipe_free(recipe);
         return status;
     }
     if (recipe->name[0] == '\0') {
@@ -125,6 +132,8 @@ crumb_status crumb_recipe_load(crumb_ctx *ctx, const char *path, const char *con
 
 void crumb_recipe_free(crumb_recipe *recipe) {
     if (recipe != NULL) {
+        crumb_free(recipe->ctx, recipe->model.graph);
+        crumb_free(recipe->ctx, recipe->teacher.model.graph);
         crumb_free(recipe->ctx, recipe);
     }
 }

@@ -50,6 +50,8 @@ typedef struct crumb_model_choice {
     const crumb_model *model; /* NULL: none */
     _Alignas(16) unsigned char params[CRUMB_MODEL_PARAMS_MAX];
     char init[CRUMB_TEXT_MAX]; /* path or "" */
+    char *graph;               /* an imported network as text, the recipe's; NULL: none, or not yet looked at */
+    int64_t elements;          /* of all tensors of the file that said so, 0: unknown */
 } crumb_model_choice;
 
 typedef struct crumb_recipe_data {

@@ -238,6 +238,9 @@ static crumb_status tell_leftovers(const reader *r, const crumb_schema *schema, 
 /* The row that a mapping's `name` (or a scalar in place of the mapping) chooses. */
 static crumb_status read_row(const reader *r, const crumb_schema *schema, const crumb_tree *node, void *owner) {
     const crumb_tree *name = node->kind == CRUMB_TREE_SCALAR ? node : crumb_tree_find(node, "name");
+    if (name == NULL && schema->unnamed != NULL && crumb_tree_find(node, schema->unnamed_key) != NULL) {
+        return choose_row(r->ctx, schema, schema->unnamed, owner);
+    }
     if (name == NULL) {
         return schema->preset != NULL && strcmp(schema->preset, "none") != 0
                    ? CRUMB_OK

@@ -39,7 +39,7 @@ static crumb_status check_init(crumb_ctx *ctx, const crumb_param *param, const v
 
 static const crumb_param model_params[] = {
     {"init", CRUMB_PARAM_TEXT, offsetof(crumb_model_choice, init), "", 0, 0, NULL,
-     "safetensors file with the initial weights, crumb's own or with PyTorch's names; empty: random"},
+     "file with the initial weights: crumb's own, safetensors with PyTorch's names, or ONNX; empty: random"},
     {0},
 };
 
@@ -49,6 +49,8 @@ static const crumb_schema model_schema = {
     .kind = CRUMB_KIND_MODEL,
     .row = offsetof(crumb_model_choice, model),
     .row_params = offsetof(crumb_model_choice, params),
+    .unnamed = "imported",
+    .unnamed_key = "init",
     .check_param = check_init,
 };
 

@@ -33,6 +33,7 @@ struct crumb_schema {
     /* All optional. */
     crumb_status (*accept)(crumb_ctx *ctx, const void *row); /* may this row stand here? */
     void (*narrow)(const void *row, crumb_param *param);     /* a param's range and preset for this row */
+    const char *unnamed, *unnamed_key; /* row of a mapping without `name` that has this key */
     crumb_status (*check_param)(crumb_ctx *ctx, const crumb_param *param, const void *owner); /* with the file system */
     crumb_status (*check)(crumb_ctx *ctx, const void *owner);                                 /* all keys together */
 };

@@ -3,6 +3,7 @@
  * Nothing here knows a method. A method is a quantizer (in the graph), a strategy (hooks and the timeline) or a schedule. All
  * that a step depends on is counted by (phase, epoch, step) and held by the trainer, so a run goes on from a checkpoint with
  * the same bits. */
+#include "train/imported.h"
 #include "train/network.h"
 #include "train/trainer_parts.h"
 
@@ -356,8 +357,7 @@ static crumb_status measure_float(crumb_trainer *trainer) {
     crumb_exec_options options = {.batch = trainer->recipe->train.batch};
     int classes = trainer->source.train->info.classes;
     crumb_status status = crumb_network_weights(trainer->ctx, model, image, classes, &weights);
-    status =
-        status == CRUMB_OK ? crumb_model_build(trainer->ctx, model->model, model->params, image, classes, 0, &plain) : status;
+    status = status == CRUMB_OK ? crumb_choice_build(trainer->ctx, model, image, classes, 0, &plain) : status;
     if (status == CRUMB_OK) {
         crumb_graph_copy(plain, weights, NULL);
         status = crumb_exec_create(plain, &options, &exec);
