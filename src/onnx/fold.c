@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FOLD_MAX = 1 << 26 }; /* elements of an array that is made out of nothing */
+enum { FOLD_MAX = 1 << 22 }; /* elements of an array that is made out of nothing */
 
 static crumb_status make(const crumb_onnx_node *n, int type, crumb_shape shape, crumb_onnx_array *array) {
     for (int i = 0; i < shape.rank; i++) {

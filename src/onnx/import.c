@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPSET_MIN = 6, OPSET_MAX = 26, INPUT_MAX = 1 << 28 };
+enum { OPSET_MIN = 6, OPSET_MAX = 26, INPUT_MAX = 1 << 26 };
 
 static const crumb_onnx_row rows[] = {
 #define CRUMB_ONNX_IMPORTER(op, handler, attributes) {#op, attributes, crumb_onnx_##handler},
@@ -302,7 +302,8 @@ static crumb_status run_handler(const crumb_onnx_node *n) {
 
 static crumb_status import_node(crumb_onnx_importer *im, int index) {
     crumb_onnx_node n = {.im = im, .proto = im->model->graph->node[index]};
-    char name[CRUMB_NAME_MAX] = "";
+    char name[CRUMB_NAME_MAX];
+    snprintf(name, sizeof(name), "%.32s_%d", n.proto->op_type, index);
     n.name = name;
     if (!is_read(im, n.proto)) {
         return CRUMB_OK;

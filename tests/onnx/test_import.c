@@ -1,0 +1,193 @@
+/* The import: a classifier of every usual layer, computed a second time in ONNX's own order; and models that lie, which give
+ * one line that says where. Exact comparison of whole models: test_conformance. */
+#include "harness.h"
+
+#include "onnx/sample.h"
+
+#include "graph/exec.h"
+
+static uint8_t *packed(const sample *s, size_t *size) {
+    *size = crumb_onnx__model_proto__get_packed_size(&s->model);
+    uint8_t *bytes = malloc(*size + 1);
+    assert_int_equal(crumb_onnx__model_proto__pack(&s->model, bytes), *size);
+    return bytes;
+}
+
+static crumb_status import_bytes(crumb_ctx *ctx, const uint8_t *bytes, size_t size, crumb_graph **graph) {
+    ProtobufCMessage *message;
+    CRUMB_TRY(crumb_onnx_unpack(ctx, "m.onnx", &crumb_onnx__model_proto__descriptor, bytes, size, &message));
+    crumb_status status = crumb_onnx_import(ctx, "m.onnx", (CrumbOnnx__ModelProto *)message,
+                                            &(crumb_onnx_options){.classifier = true}, graph, NULL, NULL);
+    crumb_onnx_free(ctx, message);
+    return status;
+}
+
+static crumb_status import(crumb_ctx *ctx, const sample *s, crumb_graph **graph) {
+    size_t size;
+    uint8_t *bytes = packed(s, &size);
+    crumb_status status = import_bytes(ctx, bytes, size, graph);
+    free(bytes);
+    return status;
+}
+
+static double pixel(const double *image, int c, int i, int j) {
+    return i >= 0 && j >= 0 && i < 8 && j < 8 ? image[(c * 8 + i) * 8 + j] : 0;
+}
+
+/* The sample's logits, NCHW, in double. */
+static void compute(const sample *s, const double *image, double logits[3]) {
+    const float *w = s->floats[0], *b = s->floats[1], *g = s->floats[2], *shift = s->floats[3], *mean = s->floats[4],
+                *var = s->floats[5], *matrix = s->floats[6], *bias = s->floats[7];
+    double flat[64];
+    for (int at = 0; at < 64; at++) {
+        int o = at / 16, i = at / 4 % 4 * 2, j = at % 4 * 2;
+        flat[at] = 0; /* the maximum of what is rectified */
+        for (int inside = 0; inside < 4; inside++) {
+            double sum = (double)b[o];
+            for (int tap = 0; tap < 18; tap++) {
+                sum += (double)w[o * 18 + tap] *
+                       pixel(image, tap / 9, i + inside / 2 + tap % 9 / 3 - 1, j + inside % 2 + tap % 3 - 1);
+            }
+            double y = (sum - (double)mean[o]) / sqrt((double)var[o] + 1e-5) * (double)g[o] + (double)shift[o];
+            flat[at] = y > flat[at] ? y : flat[at];
+        }
+    }
+    for (int o = 0; o < 3; o++) {
+        logits[o] = (double)bias[o];
+        for (int at = 0; at < 64; at++) {
+            logits[o] += (double)matrix[o * 64 + at] * flat[at];
+        }
+    }
+}
+
+static void test_classifier(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    sample s;
+    sample_names names;
+    crumb_graph *graph;
+    crumb_exec *exec;
+    double image[128], logits[3];
+    sample_classifier(&s, &names);
+    assert_ok(ctx, import(ctx, &s, &graph));
+    assert_string_equal(graph->node[crumb_graph_layer(graph, 0)].name, "c");
+    assert_true(crumb_graph_find(graph, "g.weight") >= 0);
+    assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 2, .reference = true}, &exec));
+    float *x = crumb_exec_value(exec, graph->image);
+    for (int at = 0; at < 128; at++) {
+        image[at] = (double)((at * 5) % 13 - 6) / 4;
+        x[128 + at % 64 * 2 + at / 64] = x[at % 64 * 2 + at / 64] = (float)image[at];
+    }
+    crumb_exec_forward(exec, false, 1, 1);
+    compute(&s, image, logits);
+    for (int i = 0; i < 6; i++) { /* without the softmax; float sums of 64 terms below 8 */
+        double got = (double)crumb_exec_value(exec, graph->logits)[i];
+        assert_true(fabs(got - logits[i % 3]) <= 1e-4);
+    }
+    crumb_exec_destroy(exec);
+    crumb_graph_destroy(graph);
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
+/* ---- Models that lie. */
+
+static void refuse(const sample *s, crumb_status status, const char *words) {
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    crumb_graph *graph;
+    assert_fails(ctx, status, words, import(ctx, s, &graph));
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
+static void test_lies(void **state) {
+    (void)state;
+    sample s;
+    sample_names names;
+#define LIE(status, words, ...)                                                                                                \
+    sample_classifier(&s, &names);                                                                                             \
+    __VA_ARGS__;                                                                                                               \
+    refuse(&s, CRUMB_ERROR_##status, words)
+    LIE(FORMAT, "Conv Conv_0: reads nowhere, which nothing before it makes: no tensor", s.inputs[0][0] = "nowhere");
+    LIE(FORMAT, "Relu Relu_2: reads y, which nothing before it makes: a cycle", s.inputs[2][0] = "y");
+    LIE(FORMAT, "two values are named c.b", s.tensor[0].name = "c.b");
+    LIE(FORMAT, "two values are named n", s.outputs[2][0] = "n");
+    LIE(FORMAT, "tensor c.weight: FLOAT 4x2x3x4 needs 96 values, the file has 72", s.dims[0][3] = 4);
+    LIE(FORMAT, "tensor c.weight: dimension 0 is -4", s.dims[0][0] = -4);
+    LIE(FORMAT, "tensor c.weight: dimension 1 is 9223372036854775807", s.dims[0][1] = INT64_MAX);
+    LIE(UNSUPPORTED, "tensor c.b: element type 8 cannot be read as numbers", s.tensor[1].data_type = CRUMB_ONNX_STRING);
+    LIE(SHAPE, "conv2d: channels do not fit 3 groups", sample_ints(&s, "x", 0, 3, 3);
+        s.attribute[6][0].name = "axis", s.node[6].n_attribute = 0, s.node[0].n_attribute = 2,
+        s.attributes[0][1] = &s.attribute[6][0], s.attribute[6][0].name = "group");
+    LIE(SHAPE, "weight has 4 values, not 2", s.dims[0][0] = 2, s.tensor[0].n_float_data = 36, s.dims[1][0] = 2,
+        s.tensor[1].n_float_data = 2);
+    LIE(UNSUPPORTED, "Relu Relu_2: attribute pads; supported are: none", s.node[2].n_attribute = 1,
+        s.attributes[2][0] = &s.attribute[0][0]);
+    LIE(FORMAT, "attribute pads has 3 values for 2 axes", s.attribute[0][0].n_ints = 3);
+    LIE(UNSUPPORTED, "Erf Erf_2: this op is not supported", s.node[2].op_type = "Erf");
+    LIE(UNSUPPORTED, "this op of com.example is not supported", s.node[2].domain = "com.example");
+    LIE(UNSUPPORTED, "opset 27; supported are 6 to 26", s.opset.version = 27);
+    LIE(UNSUPPORTED, "input x: dimension 2 is symbolic",
+        s.dim[2].value_case = CRUMB_ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE__NOT_SET);
+    LIE(UNSUPPORTED, "output r is 1x4x8x8; a classifier gives a value a class", s.out.name = "r");
+    LIE(FORMAT, "nothing makes output z", s.out.name = "z");
+    LIE(FORMAT, "there is no graph in it", s.model.graph = NULL);
+    LIE(FORMAT, "external data \"../secret\" is not a file below the model's folder", s.tensor[0].has_data_location = 1,
+        s.tensor[0].data_location = 1, s.tensor[0].n_external_data = 1,
+        s.tensor[0].external_data = &(CrumbOnnx__StringStringEntryProto *){&(CrumbOnnx__StringStringEntryProto){
+            .base = PROTOBUF_C_MESSAGE_INIT(&crumb_onnx__string_string_entry_proto__descriptor),
+            .key = "location",
+            .value = "../secret"}});
+#undef LIE
+}
+
+static crumb_status import_sample(crumb_ctx *ctx, void *user) {
+    crumb_graph *graph;
+    CRUMB_TRY(import(ctx, user, &graph));
+    crumb_graph_destroy(graph);
+    return CRUMB_OK;
+}
+
+static void test_memory_fails(void **state) {
+    (void)state;
+    sample s;
+    sample_names names;
+    sample_classifier(&s, &names);
+    test_every_allocation(import_sample, &s);
+}
+
+/* Each byte changed in a few ways: an answer, never a crash. */
+static void test_noise(void **state) {
+    (void)state;
+    sample s;
+    sample_names names;
+    size_t size;
+    sample_classifier(&s, &names);
+    uint8_t *bytes = packed(&s, &size);
+    static const uint8_t flips[] = {0x01, 0x80, 0xff};
+    for (size_t at = 0; at < size; at++) {
+        for (size_t k = 0; k < sizeof(flips) && (at < 400 || at + 900 > size); k++) {
+            test_memory memory = {0};
+            crumb_ctx *ctx = test_ctx(&memory, 1);
+            crumb_graph *graph;
+            bytes[at] ^= flips[k];
+            if (import_bytes(ctx, bytes, size, &graph) == CRUMB_OK) {
+                crumb_graph_destroy(graph);
+            } else {
+                assert_true(crumb_message(ctx)[0] != '\0');
+            }
+            bytes[at] ^= flips[k];
+            crumb_ctx_destroy(ctx);
+            assert_int_equal(memory.live, 0);
+        }
+    }
+    free(bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_classifier), cmocka_unit_test(test_lies),
+                                       cmocka_unit_test(test_memory_fails), cmocka_unit_test(test_noise)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
