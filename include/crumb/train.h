@@ -229,8 +229,8 @@ typedef struct crumb_network_info {
 
 /* A model.safetensors that crumb wrote describes itself (model, quantizers, classes, normalisation). */
 CRUMB_API crumb_status crumb_network_open(crumb_ctx *ctx, const char *path, crumb_network **network);
-/* An ONNX file when model is NULL: it says all that follows itself. Else weights with PyTorch's names for the model named (`model` as in a recipe, "resnet20"; parameters "key=value,...", may be NULL).
- * Unknown, missing or misshapen tensors: FORMAT with the names. */
+/* model NULL: an ONNX file, which says all that follows itself. Else weights with PyTorch's names for the model named (`model` as in a
+ * recipe, "resnet20"; parameters "key=value,...", may be NULL). Unknown, missing or misshapen tensors: FORMAT with the names. */
 CRUMB_API crumb_status crumb_network_import(crumb_ctx *ctx, const char *path, const char *model, const char *parameters,
                                             int64_t height, int64_t width, int64_t channels, int classes,
                                             crumb_network **network);

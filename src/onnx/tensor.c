@@ -203,10 +203,15 @@ static crumb_status load_external(crumb_ctx *ctx, const char *path, const CrumbO
 
 /* ---- Elements. */
 
-static int64_t small(const uint8_t *data, int64_t i, int bits, bool is_signed) {
+static bool is_signed(int number) {
+    return number == CRUMB_ONNX_INT4 || number == CRUMB_ONNX_INT2;
+}
+
+/* Element i of packed ones, the first in the lowest bits. */
+static int64_t small(const uint8_t *data, int64_t i, int bits, bool negative) {
     int64_t per = 8 / bits;
     int value = data[i / per] >> (int)(i % per) * bits & ((1 << bits) - 1);
-    return is_signed && value >= 1 << (bits - 1) ? value - (1 << bits) : value;
+    return negative && value >= 1 << (bits - 1) ? value - (1 << bits) : value;
 }
 
 #define LOAD(type)                                                                                                             \
@@ -234,10 +239,10 @@ static int64_t raw_whole(int number, const uint8_t *data, int64_t i) {
         LOAD(uint32_t)
     case CRUMB_ONNX_UINT4:
     case CRUMB_ONNX_INT4:
-        return small(data, i, 4, number == CRUMB_ONNX_INT4);
+        return small(data, i, 4, is_signed(number));
     case CRUMB_ONNX_UINT2:
     case CRUMB_ONNX_INT2:
-        return small(data, i, 2, number == CRUMB_ONNX_INT2);
+        return small(data, i, 2, is_signed(number));
     default:
         LOAD(int64_t)
     }
@@ -289,7 +294,7 @@ static void from_int32(const CrumbOnnx__TensorProto *tensor, int bits, int64_t c
         if (array->whole == NULL) {
             array->real[i] = half_real(tensor->data_type, (uint16_t)value);
         } else if (bits < 8) {
-            array->whole[i] = raw_whole(tensor->data_type, &byte, i % (8 / bits));
+            array->whole[i] = small(&byte, i % (8 / bits), bits, is_signed(tensor->data_type));
         } else {
             array->whole[i] = value;
         }

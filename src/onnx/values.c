@@ -37,7 +37,7 @@ crumb_status crumb_onnx_constant(const crumb_onnx_node *n, crumb_onnx_value *x, 
 }
 
 crumb_status crumb_onnx_reals(const crumb_onnx_node *n, crumb_onnx_value *x, const char *what, const float **reals) {
-    const crumb_onnx_array *array;
+    const crumb_onnx_array *array = NULL;
     CRUMB_TRY(crumb_onnx_constant(n, x, what, &array));
     if (array->real == NULL) {
         return crumb_onnx_fail(n, CRUMB_ERROR_UNSUPPORTED, "%s is %s; supported are floats", what,
@@ -99,7 +99,7 @@ crumb_status crumb_onnx_set_same(const crumb_onnx_node *n, int k, crumb_onnx_val
     if (!crumb_onnx_is_constant(x)) {
         return crumb_onnx_set(n, k, x->at, x->shape, x->last);
     }
-    const crumb_onnx_array *from;
+    const crumb_onnx_array *from = NULL;
     crumb_onnx_array copy;
     CRUMB_TRY(crumb_onnx_constant(n, x, "input", &from));
     CRUMB_TRY(crumb_onnx_array_make(n->im->ctx, from->type, from->shape, &copy));
@@ -280,7 +280,7 @@ static unsigned form_number(const crumb_onnx_form *form) {
 
 crumb_status crumb_onnx_param(const crumb_onnx_node *n, crumb_onnx_value *x, const crumb_onnx_form *form, const char *member,
                               int *at) {
-    const crumb_onnx_array *array;
+    const crumb_onnx_array *array = NULL;
     bool shareable = form->factor == 0 || form->factor == 1;
     if (x != NULL && shareable && x->param >= 0 && x->form == form_number(form)) {
         *at = x->param;

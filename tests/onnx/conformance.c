@@ -28,7 +28,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 static bool has_data(const char *folder, int set) {
-    char path[4096];
+    char path[8192];
     snprintf(path, sizeof(path), "%s/test_data_set_%d", folder, set);
     return access(path, R_OK) == 0;
 }

@@ -110,16 +110,16 @@ static inline CrumbOnnx__TensorProto *sample_tensor(sample *s, char *name, int r
     return t;
 }
 
-/* conv 3x3 with bias, batch norm, relu, max pool, flatten, gemm, softmax: a small classifier of 8x8x2 images into 3 classes.
+/* conv 3x3 with bias, batch norm, relu, max pool, flatten, gemm, softmax: a small classifier of 8x8 images.
  * The names' texts must live as long as the sample. */
 typedef struct sample_names {
     char conv[16], norm[32], relu[8], pool[8], flat[8], gemm[16], soft[8];
 } sample_names;
 
-static inline void sample_classifier(sample *s, sample_names *names) {
+static inline void sample_classifier(sample *s, sample_names *names, int64_t channels, int64_t classes) {
     *names = (sample_names){"x c.weight c.b", "c n.w n.b n.m n.v", "n", "r", "p", "f g.weight g.b", "g"};
-    sample_begin(s, 2, 8, 8);
-    sample_tensor(s, "c.weight", 4, 4, 2, 3, 3);
+    sample_begin(s, channels, 8, 8);
+    sample_tensor(s, "c.weight", 4, 4, channels, 3, 3);
     sample_tensor(s, "c.b", 1, 4, 0, 0, 0);
     sample_tensor(s, "n.w", 1, 4, 0, 0, 0);
     sample_tensor(s, "n.b", 1, 4, 0, 0, 0);
@@ -128,8 +128,8 @@ static inline void sample_classifier(sample *s, sample_names *names) {
     for (int i = 0; i < 4; i++) {
         variance->float_data[i] = 1.0f + (float)i;
     }
-    sample_tensor(s, "g.weight", 2, 3, 64, 0, 0);
-    sample_tensor(s, "g.b", 1, 3, 0, 0, 0);
+    sample_tensor(s, "g.weight", 2, classes, 64, 0, 0);
+    sample_tensor(s, "g.b", 1, classes, 0, 0, 0);
     sample_node(s, "Conv", names->conv, "c");
     sample_ints(s, "pads", 4, 1, 1);
     sample_node(s, "BatchNormalization", names->norm, "n");

@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
     if (argc != 2 || crumb_ctx_create(&ctx, NULL) != CRUMB_OK) {
         return 2;
     }
-    sample_classifier(&s, &names);
+    sample_classifier(&s, &names, 2, 3);
     save(ctx, argv[1], "classifier", &s);
     s.inputs[2][0] = "y";
     save(ctx, argv[1], "cycle", &s);

@@ -69,7 +69,7 @@ static void test_classifier(void **state) {
     crumb_graph *graph;
     crumb_exec *exec;
     double image[128], logits[3];
-    sample_classifier(&s, &names);
+    sample_classifier(&s, &names, 2, 3);
     assert_ok(ctx, import(ctx, &s, &graph));
     assert_string_equal(graph->node[crumb_graph_layer(graph, 0)].name, "c");
     assert_true(crumb_graph_find(graph, "g.weight") >= 0);
@@ -107,7 +107,7 @@ static void test_lies(void **state) {
     sample s;
     sample_names names;
 #define LIE(status, words, ...)                                                                                                \
-    sample_classifier(&s, &names);                                                                                             \
+    sample_classifier(&s, &names, 2, 3);                                                                                       \
     __VA_ARGS__;                                                                                                               \
     refuse(&s, CRUMB_ERROR_##status, words)
     LIE(FORMAT, "Conv Conv_0: reads nowhere, which nothing before it makes: no tensor", s.inputs[0][0] = "nowhere");
@@ -154,7 +154,7 @@ static void test_memory_fails(void **state) {
     (void)state;
     sample s;
     sample_names names;
-    sample_classifier(&s, &names);
+    sample_classifier(&s, &names, 2, 3);
     test_every_allocation(import_sample, &s);
 }
 
@@ -164,7 +164,7 @@ static void test_noise(void **state) {
     sample s;
     sample_names names;
     size_t size;
-    sample_classifier(&s, &names);
+    sample_classifier(&s, &names, 2, 3);
     uint8_t *bytes = packed(&s, &size);
     static const uint8_t flips[] = {0x01, 0x80, 0xff};
     for (size_t at = 0; at < size; at++) {
