@@ -37,12 +37,12 @@ static void check_text(crumb_ctx *ctx, const crumb_graph *graph) {
 static void import(crumb_ctx *ctx, const uint8_t *data, size_t size, bool classifier) {
     ProtobufCMessage *message;
     crumb_graph *graph;
-    crumb_onnx_output outputs[CRUMB_ONNX_OUTPUTS_MAX];
+    crumb_import_output outputs[CRUMB_ONNX_OUTPUTS_MAX];
     int count = 0;
     if (crumb_onnx_unpack(ctx, "fuzz", &crumb_onnx__model_proto__descriptor, data, size, &message) == CRUMB_OK) {
-        if (crumb_onnx_import(ctx, "/nowhere/fuzz", (CrumbOnnx__ModelProto *)message,
-                              &(crumb_onnx_options){.classifier = classifier}, &graph, classifier ? NULL : outputs,
-                              &count) == CRUMB_OK) {
+        if (crumb_import_model(ctx, "/nowhere/fuzz", (CrumbOnnx__ModelProto *)message,
+                               &(crumb_import_options){.classifier = classifier}, &graph, classifier ? NULL : outputs,
+                               &count) == CRUMB_OK) {
             if (classifier) {
                 check_text(ctx, graph);
             }

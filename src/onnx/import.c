@@ -8,15 +8,15 @@
 
 enum { OPSET_MIN = 6, OPSET_MAX = 26, INPUT_MAX = 1 << 26 };
 
-static const crumb_onnx_row rows[] = {
-#define CRUMB_ONNX_IMPORTER(op, handler, attributes) {#op, attributes, crumb_onnx_##handler},
+static const crumb_import_row rows[] = {
+#define CRUMB_ONNX_IMPORTER(op, handler, attributes) {#op, attributes, crumb_import_##handler},
 #include "onnx/importers.inc"
 #undef CRUMB_ONNX_IMPORTER
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
-static crumb_status fail(const crumb_onnx_importer *im, crumb_status status, const char *format, ...) CRUMB_PRINTF(3, 4);
-static crumb_status fail(const crumb_onnx_importer *im, crumb_status status, const char *format, ...) {
+static crumb_status fail(const crumb_import_importer *im, crumb_status status, const char *format, ...) CRUMB_PRINTF(3, 4);
+static crumb_status fail(const crumb_import_importer *im, crumb_status status, const char *format, ...) {
     char text[400];
     va_list arguments;
     va_start(arguments, format);
@@ -35,7 +35,7 @@ static uint32_t hash(const char *name) {
     return h;
 }
 
-static uint32_t slot_of(const crumb_onnx_importer *im, const char *name) {
+static uint32_t slot_of(const crumb_import_importer *im, const char *name) {
     uint32_t slot = hash(name) & (im->slots - 1);
     while (im->slot[slot] >= 0 && strcmp(im->value[im->slot[slot]].name, name) != 0) {
         slot = (slot + 1) & (im->slots - 1);
@@ -43,24 +43,24 @@ static uint32_t slot_of(const crumb_onnx_importer *im, const char *name) {
     return slot;
 }
 
-crumb_onnx_value *crumb_onnx_find(const crumb_onnx_importer *im, const char *name) {
+crumb_import_value *crumb_import_find(const crumb_import_importer *im, const char *name) {
     int index = im->slot[slot_of(im, name)];
     return index >= 0 ? &im->value[index] : NULL;
 }
 
-static crumb_status add_value(crumb_onnx_importer *im, const char *name, crumb_onnx_value **value) {
+static crumb_status add_value(crumb_import_importer *im, const char *name, crumb_import_value **value) {
     uint32_t slot = slot_of(im, name);
     if (im->slot[slot] >= 0) {
         return fail(im, CRUMB_ERROR_FORMAT, "two values are named %.100s", name);
     }
     im->slot[slot] = im->values;
     *value = &im->value[im->values++];
-    **value = (crumb_onnx_value){.name = name, .at = -1, .param = -1};
+    **value = (crumb_import_value){.name = name, .at = -1, .param = -1};
     return CRUMB_OK;
 }
 
 /* Room for every name of the model: the table stays at most half full. */
-static crumb_status make_room(crumb_onnx_importer *im) {
+static crumb_status make_room(crumb_import_importer *im) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
     size_t names = graph->n_initializer + graph->n_input;
     for (size_t i = 0; i < graph->n_node; i++) {
@@ -80,8 +80,8 @@ static crumb_status make_room(crumb_onnx_importer *im) {
 
 /* ---- Constants and inputs. */
 
-static crumb_status add_initializer(crumb_onnx_importer *im, CrumbOnnx__TensorProto *tensor, const char *name, bool owned) {
-    crumb_onnx_value *value;
+static crumb_status add_initializer(crumb_import_importer *im, CrumbOnnx__TensorProto *tensor, const char *name, bool owned) {
+    crumb_import_value *value;
     if (name == NULL || name[0] == '\0') {
         return fail(im, CRUMB_ERROR_FORMAT, "an initializer has no name");
     }
@@ -93,7 +93,7 @@ static crumb_status add_initializer(crumb_onnx_importer *im, CrumbOnnx__TensorPr
     return CRUMB_OK;
 }
 
-static const CrumbOnnx__TensorProto *binding_of(const crumb_onnx_importer *im, const char *name) {
+static const CrumbOnnx__TensorProto *binding_of(const crumb_import_importer *im, const char *name) {
     for (int i = 0; i < im->options->bindings; i++) {
         if (strcmp(im->options->binding[i].name, name) == 0) {
             return im->options->binding[i].tensor;
@@ -103,7 +103,7 @@ static const CrumbOnnx__TensorProto *binding_of(const crumb_onnx_importer *im, c
 }
 
 /* The shape of the image; a symbolic batch is 1. */
-static crumb_status input_shape(const crumb_onnx_importer *im, const CrumbOnnx__ValueInfoProto *input, crumb_shape *shape) {
+static crumb_status input_shape(const crumb_import_importer *im, const CrumbOnnx__ValueInfoProto *input, crumb_shape *shape) {
     const CrumbOnnx__TypeProto__Tensor *type =
         input->type != NULL && input->type->value_case == CRUMB_ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ? input->type->tensor_type
                                                                                                     : NULL;
@@ -133,7 +133,7 @@ static crumb_status input_shape(const crumb_onnx_importer *im, const CrumbOnnx__
 }
 
 /* An input that only a transposition to NCHW reads is NHWC already. */
-static bool is_nhwc(const crumb_onnx_importer *im, const char *name) {
+static bool is_nhwc(const crumb_import_importer *im, const char *name) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
     int readers = 0;
     for (size_t i = 0; i < graph->n_node; i++) {
@@ -153,9 +153,9 @@ static bool is_nhwc(const crumb_onnx_importer *im, const char *name) {
     return readers > 0;
 }
 
-static crumb_status add_image(crumb_onnx_importer *im, const CrumbOnnx__ValueInfoProto *input) {
+static crumb_status add_image(crumb_import_importer *im, const CrumbOnnx__ValueInfoProto *input) {
     crumb_shape shape;
-    crumb_onnx_value *value;
+    crumb_import_value *value;
     if (im->graph->image >= 0) {
         return fail(im, CRUMB_ERROR_UNSUPPORTED, "a second input, %.80s; supported is one", input->name);
     }
@@ -168,12 +168,12 @@ static crumb_status add_image(crumb_onnx_importer *im, const CrumbOnnx__ValueInf
     value->known = true;
     value->shape = shape;
     value->last = shape.rank == 4 && !is_nhwc(im, input->name);
-    return crumb_graph_input(im->graph, "image", crumb_onnx_memory_shape(value->last, shape), &value->at) == CRUMB_OK
+    return crumb_graph_input(im->graph, "image", crumb_import_memory_shape(value->last, shape), &value->at) == CRUMB_OK
                ? (im->graph->image = value->at, CRUMB_OK)
                : CRUMB_ERROR_MEMORY;
 }
 
-static crumb_status add_inputs(crumb_onnx_importer *im) {
+static crumb_status add_inputs(crumb_import_importer *im) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
     for (size_t i = 0; i < graph->n_initializer; i++) {
         CRUMB_TRY(add_initializer(im, graph->initializer[i], graph->initializer[i]->name, true));
@@ -183,7 +183,7 @@ static crumb_status add_inputs(crumb_onnx_importer *im) {
         if (input->name == NULL || input->name[0] == '\0') {
             return fail(im, CRUMB_ERROR_FORMAT, "an input has no name");
         }
-        if (crumb_onnx_find(im, input->name) != NULL) {
+        if (crumb_import_find(im, input->name) != NULL) {
             continue; /* files of IR version 3 list initializers as inputs too */
         }
         const CrumbOnnx__TensorProto *bound = binding_of(im, input->name);
@@ -195,7 +195,7 @@ static crumb_status add_inputs(crumb_onnx_importer *im) {
 
 /* ---- Nodes. */
 
-static crumb_status add_outputs(crumb_onnx_importer *im) {
+static crumb_status add_outputs(crumb_import_importer *im) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
     for (size_t i = 0; i < graph->n_node; i++) {
         const CrumbOnnx__NodeProto *node = graph->node[i];
@@ -203,7 +203,7 @@ static crumb_status add_outputs(crumb_onnx_importer *im) {
             return fail(im, CRUMB_ERROR_FORMAT, "node %zu has no op", i);
         }
         for (size_t k = 0; k < node->n_output; k++) {
-            crumb_onnx_value *value;
+            crumb_import_value *value;
             if (node->output[k][0] != '\0') {
                 CRUMB_TRY(add_value(im, node->output[k], &value));
             }
@@ -212,9 +212,9 @@ static crumb_status add_outputs(crumb_onnx_importer *im) {
     return CRUMB_OK;
 }
 
-static bool is_read(const crumb_onnx_importer *im, const CrumbOnnx__NodeProto *node) {
+static bool is_read(const crumb_import_importer *im, const CrumbOnnx__NodeProto *node) {
     for (size_t k = 0; k < node->n_output; k++) {
-        const crumb_onnx_value *value = node->output[k][0] != '\0' ? crumb_onnx_find(im, node->output[k]) : NULL;
+        const crumb_import_value *value = node->output[k][0] != '\0' ? crumb_import_find(im, node->output[k]) : NULL;
         if (value != NULL && value->uses > 0) {
             return true;
         }
@@ -223,10 +223,10 @@ static bool is_read(const crumb_onnx_importer *im, const CrumbOnnx__NodeProto *n
 }
 
 /* Counts readers from the end: what nothing reads is never looked at. */
-static void count_uses(crumb_onnx_importer *im) {
+static void count_uses(crumb_import_importer *im) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
     for (size_t i = 0; i < graph->n_output; i++) {
-        crumb_onnx_value *value = graph->output[i]->name != NULL ? crumb_onnx_find(im, graph->output[i]->name) : NULL;
+        crumb_import_value *value = graph->output[i]->name != NULL ? crumb_import_find(im, graph->output[i]->name) : NULL;
         if (value != NULL) {
             value->uses++;
         }
@@ -234,7 +234,7 @@ static void count_uses(crumb_onnx_importer *im) {
     for (size_t i = graph->n_node; i-- > 0;) {
         const CrumbOnnx__NodeProto *node = graph->node[i];
         for (size_t k = 0; is_read(im, node) && k < node->n_input; k++) {
-            crumb_onnx_value *value = node->input[k][0] != '\0' ? crumb_onnx_find(im, node->input[k]) : NULL;
+            crumb_import_value *value = node->input[k][0] != '\0' ? crumb_import_find(im, node->input[k]) : NULL;
             if (value != NULL) {
                 value->uses++;
             }
@@ -243,7 +243,7 @@ static void count_uses(crumb_onnx_importer *im) {
 }
 
 /* "layer1.0.conv1" of a weight "layer1.0.conv1.weight"; else the node's name, else its op and number. */
-static void name_node(const crumb_onnx_node *n, int index, char name[CRUMB_NAME_MAX]) {
+static void name_node(const crumb_import_node *n, int index, char name[CRUMB_NAME_MAX]) {
     static const char suffix[] = ".weight";
     const char *weight = n->inputs > 1 && n->x[1] != NULL && n->x[1]->tensor != NULL ? n->x[1]->name : "";
     size_t length = strlen(weight), tail = sizeof(suffix) - 1, most = CRUMB_NAME_MAX / 2;
@@ -267,41 +267,41 @@ static void name_node(const crumb_onnx_node *n, int index, char name[CRUMB_NAME_
     }
 }
 
-static crumb_status look_up_inputs(crumb_onnx_node *n) {
+static crumb_status look_up_inputs(crumb_import_node *n) {
     const CrumbOnnx__NodeProto *proto = n->proto;
     if (proto->n_input > CRUMB_ONNX_INPUTS_MAX) {
-        return crumb_onnx_fail(n, CRUMB_ERROR_UNSUPPORTED, "%zu inputs, at most %d", proto->n_input, CRUMB_ONNX_INPUTS_MAX);
+        return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "%zu inputs, at most %d", proto->n_input, CRUMB_ONNX_INPUTS_MAX);
     }
     for (n->inputs = 0; n->inputs < (int)proto->n_input; n->inputs++) {
         const char *name = proto->input[n->inputs];
-        crumb_onnx_value *x = name[0] != '\0' ? crumb_onnx_find(n->im, name) : NULL;
+        crumb_import_value *x = name[0] != '\0' ? crumb_import_find(n->im, name) : NULL;
         if (name[0] != '\0' && (x == NULL || !x->known)) {
-            return crumb_onnx_fail(n, CRUMB_ERROR_FORMAT, "reads %.100s, which nothing before it makes: %s", name,
-                                   x == NULL ? "no tensor or node has that name" : "a cycle, or nodes out of order");
+            return crumb_import_fail(n, CRUMB_ERROR_FORMAT, "reads %.100s, which nothing before it makes: %s", name,
+                                     x == NULL ? "no tensor or node has that name" : "a cycle, or nodes out of order");
         }
         n->x[n->inputs] = x;
     }
     return CRUMB_OK;
 }
 
-static crumb_status run_handler(const crumb_onnx_node *n) {
+static crumb_status run_handler(const crumb_import_node *n) {
     const char *domain = n->proto->domain;
     bool usual = domain == NULL || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
     for (int i = 0; usual && i < ROWS; i++) {
         if (strcmp(rows[i].op, n->proto->op_type) == 0) {
             if (n->inputs < 1 || n->x[0] == NULL || n->proto->n_output < 1) {
-                return crumb_onnx_fail(n, CRUMB_ERROR_FORMAT, "has no %s", n->proto->n_output < 1 ? "output" : "input");
+                return crumb_import_fail(n, CRUMB_ERROR_FORMAT, "has no %s", n->proto->n_output < 1 ? "output" : "input");
             }
-            CRUMB_TRY(crumb_onnx_check_attributes(n, &rows[i]));
+            CRUMB_TRY(crumb_import_check_attributes(n, &rows[i]));
             return rows[i].handler(n);
         }
     }
-    return crumb_onnx_fail(n, CRUMB_ERROR_UNSUPPORTED, "this op%s%.40s is not supported", usual ? "" : " of ",
-                           usual ? "" : domain);
+    return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "this op%s%.40s is not supported", usual ? "" : " of ",
+                             usual ? "" : domain);
 }
 
-static crumb_status import_node(crumb_onnx_importer *im, int index) {
-    crumb_onnx_node n = {.im = im, .proto = im->model->graph->node[index]};
+static crumb_status import_node(crumb_import_importer *im, int index) {
+    crumb_import_node n = {.im = im, .proto = im->model->graph->node[index]};
     char name[CRUMB_NAME_MAX];
     snprintf(name, sizeof(name), "%.32s_%d", n.proto->op_type, index);
     n.name = name;
@@ -310,10 +310,10 @@ static crumb_status import_node(crumb_onnx_importer *im, int index) {
     }
     CRUMB_TRY(look_up_inputs(&n));
     name_node(&n, index, name);
-    CRUMB_TRY(crumb_onnx_can_fold(&n) ? crumb_onnx_fold(&n) : run_handler(&n));
+    CRUMB_TRY(crumb_import_can_fold(&n) ? crumb_import_fold(&n) : run_handler(&n));
     for (int k = 0; k < n.inputs; k++) {
         if (n.x[k] != NULL && --n.x[k]->uses == 0) {
-            crumb_onnx_forget(im, n.x[k]);
+            crumb_import_forget(im, n.x[k]);
         }
     }
     return CRUMB_OK;
@@ -321,7 +321,7 @@ static crumb_status import_node(crumb_onnx_importer *im, int index) {
 
 /* ---- The whole model. */
 
-static crumb_status check_model(crumb_onnx_importer *im) {
+static crumb_status check_model(crumb_import_importer *im) {
     const CrumbOnnx__ModelProto *model = im->model;
     if (model->graph == NULL || model->graph->n_node == 0) {
         return fail(im, CRUMB_ERROR_FORMAT, "there is no graph in it: this is not an ONNX model");
@@ -347,7 +347,7 @@ static crumb_status check_model(crumb_onnx_importer *im) {
 }
 
 /* The graph's shapes for a batch of one, whatever the model was exported with. */
-static crumb_status set_batch_of_one(crumb_onnx_importer *im) {
+static crumb_status set_batch_of_one(crumb_import_importer *im) {
     crumb_graph *graph = im->graph;
     crumb_shape x[CRUMB_INPUTS_MAX];
     if (graph->value[graph->image].shape.dim[0] == 1) {
@@ -383,10 +383,10 @@ static int without_softmax(crumb_graph *graph, int value) {
     return before;
 }
 
-static crumb_status find_logits(crumb_onnx_importer *im) {
+static crumb_status find_logits(crumb_import_importer *im) {
     const CrumbOnnx__GraphProto *proto = im->model->graph;
     crumb_graph *graph = im->graph;
-    const crumb_onnx_value *output = crumb_onnx_find(im, proto->output[0]->name);
+    const crumb_import_value *output = crumb_import_find(im, proto->output[0]->name);
     if (proto->n_output != 1 || output->at < 0) {
         return fail(im, CRUMB_ERROR_UNSUPPORTED, "%zu outputs, the first %s; a classifier has one that its image decides",
                     proto->n_output, output->at < 0 ? "constant" : proto->output[0]->name);
@@ -404,19 +404,19 @@ static crumb_status find_logits(crumb_onnx_importer *im) {
     return set_batch_of_one(im);
 }
 
-static crumb_status take_outputs(crumb_onnx_importer *im, crumb_onnx_output *outputs, int *count) {
+static crumb_status take_outputs(crumb_import_importer *im, crumb_import_output *outputs, int *count) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
-    crumb_onnx_node n = {.im = im, .proto = graph->node[graph->n_node - 1], .name = "output"};
+    crumb_import_node n = {.im = im, .proto = graph->node[graph->n_node - 1], .name = "output"};
     *count = 0;
     if (graph->n_output > CRUMB_ONNX_OUTPUTS_MAX) {
         return fail(im, CRUMB_ERROR_UNSUPPORTED, "%zu outputs, at most %d", graph->n_output, CRUMB_ONNX_OUTPUTS_MAX);
     }
     for (size_t i = 0; i < graph->n_output; i++) {
-        crumb_onnx_value *value = crumb_onnx_find(im, graph->output[i]->name);
+        crumb_import_value *value = crumb_import_find(im, graph->output[i]->name);
         const crumb_onnx_array *array;
-        outputs[i] = (crumb_onnx_output){.name = value->name, .shape = value->shape, .value = value->at, .last = value->last};
+        outputs[i] = (crumb_import_output){.name = value->name, .shape = value->shape, .value = value->at, .last = value->last};
         if (value->at < 0) {
-            CRUMB_TRY(crumb_onnx_constant(&n, value, "output", &array));
+            CRUMB_TRY(crumb_import_constant(&n, value, "output", &array));
             outputs[i].array = *array;
             value->array = (crumb_onnx_array){0};
         }
@@ -425,11 +425,11 @@ static crumb_status take_outputs(crumb_onnx_importer *im, crumb_onnx_output *out
     return CRUMB_OK;
 }
 
-static crumb_status check_outputs(const crumb_onnx_importer *im) {
+static crumb_status check_outputs(const crumb_import_importer *im) {
     const CrumbOnnx__GraphProto *graph = im->model->graph;
     for (size_t i = 0; i < graph->n_output; i++) {
         const char *name = graph->output[i]->name;
-        const crumb_onnx_value *value = name != NULL && name[0] != '\0' ? crumb_onnx_find(im, name) : NULL;
+        const crumb_import_value *value = name != NULL && name[0] != '\0' ? crumb_import_find(im, name) : NULL;
         if (value == NULL || !value->known) {
             return fail(im, CRUMB_ERROR_FORMAT, "nothing makes output %.100s", name != NULL ? name : "(without name)");
         }
@@ -437,7 +437,7 @@ static crumb_status check_outputs(const crumb_onnx_importer *im) {
     return graph->n_output > 0 ? CRUMB_OK : fail(im, CRUMB_ERROR_FORMAT, "it has no output");
 }
 
-static crumb_status import_all(crumb_onnx_importer *im, crumb_onnx_output *outputs, int *count) {
+static crumb_status import_all(crumb_import_importer *im, crumb_import_output *outputs, int *count) {
     CRUMB_TRY(check_model(im));
     CRUMB_TRY(make_room(im));
     CRUMB_TRY(add_inputs(im));
@@ -453,15 +453,16 @@ static crumb_status import_all(crumb_onnx_importer *im, crumb_onnx_output *outpu
     return outputs != NULL ? take_outputs(im, outputs, count) : CRUMB_OK;
 }
 
-crumb_status crumb_onnx_import(crumb_ctx *ctx, const char *path, CrumbOnnx__ModelProto *model,
-                               const crumb_onnx_options *options, crumb_graph **graph, crumb_onnx_output *outputs, int *count) {
-    crumb_onnx_importer im = {.ctx = ctx, .path = path, .model = model, .options = options};
+crumb_status crumb_import_model(crumb_ctx *ctx, const char *path, CrumbOnnx__ModelProto *model,
+                                const crumb_import_options *options, crumb_graph **graph, crumb_import_output *outputs,
+                                int *count) {
+    crumb_import_importer im = {.ctx = ctx, .path = path, .model = model, .options = options};
     crumb_status status = crumb_graph_create(ctx, &im.graph);
     if (status == CRUMB_OK) {
         status = import_all(&im, outputs, count);
     }
     for (int i = 0; i < im.values; i++) {
-        crumb_onnx_forget(&im, &im.value[i]);
+        crumb_import_forget(&im, &im.value[i]);
     }
     crumb_free(ctx, im.value);
     crumb_free(ctx, im.slot);
@@ -476,11 +477,11 @@ crumb_status crumb_onnx_import(crumb_ctx *ctx, const char *path, CrumbOnnx__Mode
     return CRUMB_OK;
 }
 
-crumb_status crumb_onnx_load(crumb_ctx *ctx, const char *path, crumb_graph **graph) {
+crumb_status crumb_import_file(crumb_ctx *ctx, const char *path, crumb_graph **graph) {
     ProtobufCMessage *message;
     CRUMB_TRY(crumb_onnx_open(ctx, path, &crumb_onnx__model_proto__descriptor, &message));
-    crumb_status status = crumb_onnx_import(ctx, path, (CrumbOnnx__ModelProto *)message,
-                                            &(crumb_onnx_options){.classifier = true}, graph, NULL, NULL);
+    crumb_status status = crumb_import_model(ctx, path, (CrumbOnnx__ModelProto *)message,
+                                             &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
     crumb_onnx_free(ctx, message);
     return status;
 }

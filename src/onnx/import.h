@@ -10,33 +10,34 @@
 #include "onnx/tensor.h"
 
 /* An input of the model that stands for a constant: tests of single ops give weights as inputs. */
-typedef struct crumb_onnx_binding {
+typedef struct crumb_import_binding {
     const char *name;
     const CrumbOnnx__TensorProto *tensor;
-} crumb_onnx_binding;
+} crumb_import_binding;
 
-typedef struct crumb_onnx_options {
-    const crumb_onnx_binding *binding;
+typedef struct crumb_import_options {
+    const crumb_import_binding *binding;
     int bindings;
     bool classifier; /* one image in, [batch, classes] out; a softmax at the end is left out: its input are the logits */
-} crumb_onnx_options;
+} crumb_import_options;
 
 /* An output of the model: a value of the graph, or an array when it is constant. */
-typedef struct crumb_onnx_output {
+typedef struct crumb_import_output {
     const char *name;  /* in the model's memory */
     crumb_shape shape; /* as ONNX has it */
     int value;         /* -1: constant */
     bool last;         /* the graph's value has axis 1 behind the others */
     crumb_onnx_array array;
-} crumb_onnx_output;
+} crumb_import_output;
 
 enum { CRUMB_ONNX_OUTPUTS_MAX = 16 };
 
 /* The graph of a model. Takes the model's constants out of `model` as it goes, to hold them once. outputs (NULL: not wanted)
  * has CRUMB_ONNX_OUTPUTS_MAX entries; their arrays are the caller's to free. UNSUPPORTED names node, op and attribute. */
-crumb_status crumb_onnx_import(crumb_ctx *ctx, const char *path, CrumbOnnx__ModelProto *model,
-                               const crumb_onnx_options *options, crumb_graph **graph, crumb_onnx_output *outputs, int *count);
+crumb_status crumb_import_model(crumb_ctx *ctx, const char *path, CrumbOnnx__ModelProto *model,
+                                const crumb_import_options *options, crumb_graph **graph, crumb_import_output *outputs,
+                                int *count);
 /* A file as a classifier. */
-crumb_status crumb_onnx_load(crumb_ctx *ctx, const char *path, crumb_graph **graph);
+crumb_status crumb_import_file(crumb_ctx *ctx, const char *path, crumb_graph **graph);
 
 #endif

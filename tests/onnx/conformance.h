@@ -68,7 +68,7 @@ static int64_t conformance_place(crumb_shape shape, bool last, int64_t index) {
     return (n * inner + pixel) * channels + c;
 }
 
-static verdict conformance_compare(crumb_ctx *ctx, const crumb_onnx_output *output, const float *data,
+static verdict conformance_compare(crumb_ctx *ctx, const crumb_import_output *output, const float *data,
                                    const CrumbOnnx__TensorProto *want, crumb_text *why) {
     crumb_onnx_array expected;
     if (crumb_onnx_tensor_read(ctx, "output", want, &expected) != CRUMB_OK) {
@@ -111,7 +111,7 @@ static crumb_status conformance_fill(crumb_ctx *ctx, crumb_exec *exec, const cru
     return CRUMB_OK;
 }
 
-static verdict conformance_run(crumb_ctx *ctx, crumb_graph *graph, const crumb_onnx_output *outputs, int count,
+static verdict conformance_run(crumb_ctx *ctx, crumb_graph *graph, const crumb_import_output *outputs, int count,
                                const data_set *d, crumb_text *why) {
     crumb_exec *exec = NULL;
     int64_t batch =
@@ -158,7 +158,7 @@ static bool conformance_model(const char *folder, char path[4096]) {
 }
 
 /* Inputs of the model that are no initializers, in order: input_0.pb, input_1.pb, ... */
-static int conformance_bind(const CrumbOnnx__GraphProto *graph, const data_set *d, crumb_onnx_binding *binding) {
+static int conformance_bind(const CrumbOnnx__GraphProto *graph, const data_set *d, crumb_import_binding *binding) {
     int inputs = 0, bindings = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
         bool initialized = false;
@@ -166,7 +166,7 @@ static int conformance_bind(const CrumbOnnx__GraphProto *graph, const data_set *
             initialized |= strcmp(graph->initializer[k]->name, graph->input[i]->name) == 0;
         }
         if (!initialized && inputs < d->inputs && inputs++ > 0) {
-            binding[bindings++] = (crumb_onnx_binding){graph->input[i]->name, d->input[inputs - 1]};
+            binding[bindings++] = (crumb_import_binding){graph->input[i]->name, d->input[inputs - 1]};
         }
     }
     return bindings;
@@ -177,8 +177,8 @@ static verdict conformance_case(crumb_ctx *ctx, const char *folder, int set, cha
     char path[4096];
     data_set d;
     ProtobufCMessage *message;
-    crumb_onnx_output outputs[CRUMB_ONNX_OUTPUTS_MAX];
-    crumb_onnx_binding binding[CONFORMANCE_MAX];
+    crumb_import_output outputs[CRUMB_ONNX_OUTPUTS_MAX];
+    crumb_import_binding binding[CONFORMANCE_MAX];
     crumb_graph *graph;
     int count = 0;
     strcpy(op, "?");
@@ -192,8 +192,8 @@ static verdict conformance_case(crumb_ctx *ctx, const char *folder, int set, cha
     verdict v = UNSUPPORTED;
     if (model->graph != NULL && model->graph->n_node > 0) {
         snprintf(op, 64, "%s", model->graph->node[0]->op_type);
-        crumb_onnx_options options = {.binding = binding, .bindings = conformance_bind(model->graph, &d, binding)};
-        if (crumb_onnx_import(ctx, path, model, &options, &graph, outputs, &count) != CRUMB_OK) {
+        crumb_import_options options = {.binding = binding, .bindings = conformance_bind(model->graph, &d, binding)};
+        if (crumb_import_model(ctx, path, model, &options, &graph, outputs, &count) != CRUMB_OK) {
             crumb_text_print(why, "%s", crumb_message(ctx));
         } else {
             v = conformance_run(ctx, graph, outputs, count, &d, why);

@@ -16,8 +16,8 @@ static uint8_t *packed(const sample *s, size_t *size) {
 static crumb_status import_bytes(crumb_ctx *ctx, const uint8_t *bytes, size_t size, crumb_graph **graph) {
     ProtobufCMessage *message;
     CRUMB_TRY(crumb_onnx_unpack(ctx, "m.onnx", &crumb_onnx__model_proto__descriptor, bytes, size, &message));
-    crumb_status status = crumb_onnx_import(ctx, "m.onnx", (CrumbOnnx__ModelProto *)message,
-                                            &(crumb_onnx_options){.classifier = true}, graph, NULL, NULL);
+    crumb_status status = crumb_import_model(ctx, "m.onnx", (CrumbOnnx__ModelProto *)message,
+                                             &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
     crumb_onnx_free(ctx, message);
     return status;
 }
