@@ -1,5 +1,5 @@
 // Times what bench/ort_models.py wrote with ONNX Runtime: node ort.cjs THREADS MODEL.onnx BATCH [MODEL.onnx BATCH]...
-// One line each on stdout: model batch threads least-seconds median-seconds. Needs `npm install onnxruntime-node` in the current folder.
+// One line each on stdout: model batch threads, then the least, the median and the least processor seconds. Needs `npm install onnxruntime-node` in the current folder.
 const ort = require(require.resolve('onnxruntime-node', { paths: [process.cwd()] }));
 const threads = Number(process.argv[2]);
 const seconds = 1.0, calls = { least: 5, most: 5000 };
@@ -15,15 +15,18 @@ async function time(path, batch) {
   const dims = shapeOf(path, batch), count = dims.reduce((a, b) => a * b);
   const feed = { x: new ort.Tensor('float32', Float32Array.from({ length: count }, () => Math.random()), dims) };
   const taken = [];
+  let processor = Infinity;
   for (let i = 0; i < 3; i++) await session.run(feed);
   for (let all = 0; taken.length < calls.least || (all < seconds && taken.length < calls.most);) {
-    const start = process.hrtime.bigint();
+    const start = process.hrtime.bigint(), before = process.cpuUsage();
     await session.run(feed);
+    const used = process.cpuUsage(before);
+    processor = Math.min(processor, (used.user + used.system) / 1e6);
     taken.push(Number(process.hrtime.bigint() - start) / 1e9);
     all += taken[taken.length - 1];
   }
   taken.sort((a, b) => a - b);
-  console.log(path, batch, threads, taken[0], taken[taken.length >> 1]);
+  console.log(path, batch, threads, taken[0], taken[taken.length >> 1], processor);
 }
 
 (async () => {

@@ -3,12 +3,12 @@
 "$PACKED_SAMPLE" "$work/net.crumb" 28 28 1 10 || wrong "no sample"
 
 expect 0 bench run "$work/net.crumb" --threads 2 --json
-json limits networks networks.0.seconds networks.0.median_seconds networks.0.images_per_second networks.0.gops networks.0.least_seconds
+json limits networks networks.0.seconds networks.0.median_seconds networks.0.processor_seconds networks.0.images_per_second networks.0.gops networks.0.least_seconds
 [[ $(value "$work/stdout" networks.1.batch) == 128 ]] || wrong "no batch of 128"
 [[ $(value "$work/stdout" networks.0.threads) == 2 ]] || wrong "not two threads"
 [[ $(value "$work/stdout" networks.0.model) == sample ]] || wrong "no model"
 expect 0 bench run "$work/net.crumb" "$work/net.crumb" --threads 1 --batch 3 --profile
-[[ $(grep -cE "net.crumb +1 +3 +[0-9.]+ +[0-9.]+ +[0-9]+ +[0-9]+ +[0-9]+ %$" "$work/stdout") == 2 ]] || wrong "not a line a network"
+[[ $(grep -cE "net.crumb +1 +3 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+ +[0-9]+ +[0-9]+ %$" "$work/stdout") == 2 ]] || wrong "not a line a network"
 grep -qE '^ *conv .*W2A2.* %' "$work/stdout" || wrong "no 2-bit layer in the profile"
 grep -q 'look-ups/s\|plain' "$work/stdout" || wrong "no limits"
 
