@@ -366,6 +366,8 @@ static void test_remainders(void **state) {
                                     .w = pairs[i][1]};
             p.width = n + 2;
             run_all(p, 1, n % FILLS, (uint64_t)n);
+            p.out_channels += 48; /* rows that want many channels */
+            run_all(p, 1, (n + 1) % FILLS, (uint64_t)n);
         }
         for (int32_t n = 1; n <= 130; n++) {
             crumb_conv_problem p = {.height = 1,

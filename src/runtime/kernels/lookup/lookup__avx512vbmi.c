@@ -297,10 +297,21 @@ static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
     tiles[(t->blocks > 2) + (t->blocks > 4)][t->pixels - 1](frame, t);
 }
 
+/* Times of a permute and add, in one vector of channels and in two, and of a vpdpbusd of the family "bytes", in tenths of the
+ * last, as bench/bench_kernels measures them in 3x3 convolutions of 64 and 128 channels. */
+enum { ONE = 29, TWO = 20, DOT = 10 };
+
+/* Where it beats vpdpbusd: few channels fill too little of a vector here, and one of 16 lanes there. */
 static bool supports(const crumb_conv_problem *problem) {
     crumb_lookup_plan plan;
     const crumb_conv_problem p = crumb_frame_rewrite(problem);
-    return crumb_lookup_plan_make(&p, VECTOR, &plan) && plan.period >= QUAD;
+    if (!crumb_lookup_plan_make(&p, VECTOR, &plan) || plan.period < QUAD) {
+        return false;
+    }
+    const int64_t in = p.channels / p.groups, out = p.out_channels / p.groups, vectors = (out + VECTOR - 1) / VECTOR;
+    const int64_t pairs = vectors * p.kernel_width * ((in + plan.group - 1) / plan.group);
+    const int64_t dots = (out + CRUMB_FRAME_LANES - 1) / CRUMB_FRAME_LANES * ((in * p.kernel_width + 3) / 4);
+    return pairs * (vectors > 1 ? TWO : ONE) < dots * DOT;
 }
 
 static const crumb_lookup_family family = {.frame = {.stage = stage, .tile = tile, .pixels = {0, 8, 8, 8, 8, 4, 4, 4, 4}},
