@@ -39,7 +39,7 @@ void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, con
     frame->blocks = (frame->out + block - 1) / block;
     int64_t row = frame->flat ? pixel_bytes : (int64_t)frame->row_bytes * p.stride;
     int64_t window = frame->flat ? 0 : (int64_t)frame->row_bytes * ((p.kernel_height - 1) * p.dilation + 1);
-    int64_t least = frame->flat ? CRUMB_FRAME_PIXELS : 1;
+    int64_t least = frame->flat ? family->pixels[crumb_frame_lanes(frame, 0) / CRUMB_FRAME_LANES] : 1;
     frame->band = (FRAME_BAND - window) / row > least ? (FRAME_BAND - window) / row : least;
     if (!frame->flat && frame->band > p.out_height) {
         frame->band = p.out_height;

@@ -1,0 +1,207 @@
+/* AVX-512 for the family "tables": vpermps picks 16 channels' entries of a table in a register, by the lowest four bits of the
+ * panel's words; the next unit's come by a shift.
+ *
+ * A tile of P pixels by B sub-blocks keeps P * B sums and B words in registers; a unit costs P loads of tables, P * B
+ * permutations and additions and B shifts. Of Zen 5's four vector ports two permute, and one of these two adds; so of pairs of
+ * vpermps and vaddps there are 1.33 a cycle. Every second addition is therefore written as a multiplication by one and an
+ * addition, which is the same number and goes to the multipliers' ports: 1.5 pairs, 240 GFLOP/s a core for weights of 3 and 4
+ * levels and 480 for those of 2 in 5 by 4 and 6 by 4, where the multipliers themselves do 237. With one pixel the shifts, as
+ * many as the additions, want the adders' ports, so all additions are of that form: 1.2 pairs, 36 GB/s of panel, more than the
+ * memory gives. A linear layer has blocks of 8 sub-blocks, to hide the four cycles of an addition with a single pixel. */
+#include "runtime/kernels/tables/tables.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Pixel p of a tile: four pointers reach 16 pixels with the address modes base + {0, 1, 2} * step and base + 3 * step. */
+INLINE const float *pixel(const float *const *x, size_t step, size_t step3, const int p) {
+    return p % 4 == 3 ? x[p / 4] + step3 : x[p / 4] + (size_t)(p % 4) * step;
+}
+
+/* ---- Staging */
+
+INLINE __m512 table(const crumb_tables *tables, const float *x, const int group) {
+    __m512 sum = _mm512_mul_ps(_mm512_set1_ps(x[0]), _mm512_loadu_ps(tables->code[0]));
+#pragma GCC unroll 4
+    for (int i = 1; i < group; i++) {
+        sum = _mm512_fmadd_ps(_mm512_set1_ps(x[i]), _mm512_loadu_ps(tables->code[i]), sum);
+    }
+    return sum;
+}
+
+INLINE void stage_all(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels, const int group) {
+    const crumb_tables *tables = (const crumb_tables *)(const void *)frame;
+    const int32_t in = frame->in, whole = in / group * group;
+    const float *x = (const float *)(const void *)src;
+    float *to = (float *)(void *)dst;
+    for (int32_t p = 0; p < pixels; p++, x += frame->problem.channels) {
+        for (int32_t c = 0; c < whole; c += group, to += CRUMB_TABLES_ENTRIES) {
+            _mm512_store_ps(to, table(tables, x + c, group));
+        }
+        if (whole < in) {
+            float last[4] = {0};
+            memcpy(last, x + whole, (size_t)(in - whole) * sizeof(*x));
+            _mm512_store_ps(to, table(tables, last, group));
+            to += CRUMB_TABLES_ENTRIES;
+        }
+    }
+}
+
+static void stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels) {
+    if (frame->problem.w.levels == 2) {
+        stage_all(frame, dst, src, pixels, 4);
+    } else {
+        stage_all(frame, dst, src, pixels, 2);
+    }
+}
+
+/* ---- Tiles */
+
+/* sum + entry, in one of two ways. */
+INLINE __m512 add(__m512 sum, __m512 entry, __m512 one, const bool multiply) {
+    return multiply ? _mm512_fmadd_ps(entry, one, sum) : _mm512_add_ps(sum, entry);
+}
+
+INLINE void add_unit(__m512 *acc, __m512i *number, const float *const *x, size_t step, __m512 one, const int pixels,
+                     const int blocks) {
+#pragma GCC unroll 16
+    for (int p = 0; p < pixels; p++) {
+        const __m512 entries = _mm512_load_ps(pixel(x, step, 3 * step, p));
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            const int i = p * blocks + b;
+            acc[i] = add(acc[i], _mm512_permutexvar_ps(number[b], entries), one, pixels == 1 || i % 2 == 0);
+        }
+    }
+#pragma GCC unroll 8
+    for (int b = 0; b < blocks; b++) {
+        number[b] = _mm512_srli_epi32(number[b], 4);
+    }
+}
+
+INLINE void run(const crumb_frame *frame, const crumb_frame_tile *t, const int pixels, const int blocks) {
+    __m512 acc[24];
+#pragma GCC unroll 24
+    for (int i = 0; i < pixels * blocks; i++) {
+        acc[i] = _mm512_setzero_ps();
+    }
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const size_t step = t->step / sizeof(float);
+    const uint8_t *w = t->weight;
+    for (int32_t s = 0; s < frame->segments; s++) {
+        const float *x[4];
+        x[0] = (const float *)(const void *)(t->x + crumb_frame_segment(frame, s));
+        x[1] = x[0] + 4 * step;
+        x[2] = x[1] + 4 * step;
+        x[3] = x[2] + 4 * step;
+        for (int32_t left = frame->units, n; left > 0; left -= n) {
+            __m512i number[8];
+#pragma GCC unroll 8
+            for (int b = 0; b < blocks; b++) {
+                number[b] = _mm512_load_si512(w + 64 * b);
+            }
+            w += 64 * blocks;
+            n = left < CRUMB_TABLES_WORD ? left : CRUMB_TABLES_WORD;
+            for (int32_t u = n; u > 0; u--) {
+                add_unit(acc, number, x, step, one, pixels, blocks);
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++) {
+                    x[i] += CRUMB_TABLES_ENTRIES;
+                }
+            }
+        }
+    }
+#pragma GCC unroll 24
+    for (int i = 0; i < pixels * blocks; i++) {
+        _mm512_store_ps((float *)t->acc + i * CRUMB_FRAME_LANES, acc[i]);
+    }
+}
+
+#define TILE(p, b)                                                                                                             \
+    static void tile_##p##x##b(const crumb_frame *frame, const crumb_frame_tile *t) {                                          \
+        run(frame, t, p, b);                                                                                                   \
+    }
+/* clang-format off */
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+TILE(7, 1)
+TILE(8, 1)
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1)
+TILE(12, 1)
+TILE(13, 1)
+TILE(14, 1)
+TILE(15, 1)
+TILE(16, 1)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
+TILE(7, 2)
+TILE(8, 2)
+TILE(9, 2)
+TILE(10, 2)
+TILE(11, 2)
+TILE(12, 2)
+TILE(1, 3)
+TILE(2, 3)
+TILE(3, 3)
+TILE(4, 3)
+TILE(5, 3)
+TILE(6, 3)
+TILE(7, 3)
+TILE(8, 3)
+TILE(1, 4)
+TILE(2, 4)
+TILE(3, 4)
+TILE(4, 4)
+TILE(5, 4)
+TILE(6, 4)
+TILE(1, 5)
+TILE(2, 5)
+TILE(1, 6)
+TILE(2, 6)
+TILE(1, 7)
+TILE(2, 7)
+TILE(1, 8)
+TILE(2, 8)
+/* clang-format on */
+
+typedef void tile_fn(const crumb_frame *frame, const crumb_frame_tile *t);
+
+static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
+    static tile_fn *const tiles[8][17] = {
+        {NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1, tile_9x1, tile_10x1, tile_11x1,
+         tile_12x1, tile_13x1, tile_14x1, tile_15x1, tile_16x1},
+        {NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2, tile_9x2, tile_10x2, tile_11x2,
+         tile_12x2},
+        {NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3},
+        {NULL, tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4},
+        {NULL, tile_1x5, tile_2x5},
+        {NULL, tile_1x6, tile_2x6},
+        {NULL, tile_1x7, tile_2x7},
+        {NULL, tile_1x8, tile_2x8},
+    };
+    tiles[t->blocks - 1][t->pixels](frame, t);
+}
+
+static const crumb_frame_family family = {.stage = stage, .tile = tile, .pixels = {0, 16, 12, 8, 6, 2, 2, 2, 2}};
+
+const crumb_conv_kernel crumb_conv_tables__avx512 = {
+    .name = "conv_f32_f32_few__avx512",
+    .family = "tables",
+    .cpu = CRUMB_CPU_AVX512,
+    .supports = crumb_tables_supports,
+    .prepare = crumb_tables_prepare,
+    .run = crumb_frame_run,
+    .inner = &family,
+};
