@@ -69,6 +69,7 @@ typedef struct walk {
     int64_t *sums;  /* of the staged pixels, where the frame needs them: [row][width] */
     int32_t o0, o1; /* of all channels */
     int32_t group;
+    int32_t y;         /* the band's first output row in its image */
     int64_t pixel;     /* first output pixel of the band, in the stack */
     int32_t rows;      /* output rows of the band; flat: 1 */
     int64_t row_width; /* output pixels of a row; flat: of the band */
@@ -155,6 +156,54 @@ static void finish(const walk *w, const crumb_frame_tile *tile, int32_t row, int
     }
 }
 
+enum { OUTSIDE = 32 };
+
+/* acc += the sum of `count` rows of corrections. */
+static void correct(int32_t *acc, const int32_t *const *rows, int32_t count, int32_t channels) {
+    for (int32_t c = 0; c < channels; c += 4) {
+        uint32_t sum[4] = {(uint32_t)acc[c], (uint32_t)acc[c + 1], (uint32_t)acc[c + 2], (uint32_t)acc[c + 3]};
+        for (int32_t i = 0; i < count; i++) {
+            for (int k = 0; k < 4; k++) {
+                sum[k] += (uint32_t)rows[i][c + k];
+            }
+        }
+        memcpy(acc + c, sum, sizeof(sum));
+    }
+}
+
+static void correct_pixel(const walk *w, const crumb_frame_tile *tile, int32_t *acc, int32_t top, int32_t left) {
+    const crumb_frame *f = w->frame;
+    const crumb_conv_problem *p = &f->problem;
+    const int32_t *rows[OUTSIDE];
+    int32_t count = 0;
+    for (int32_t kh = 0; kh < p->kernel_height; kh++) {
+        for (int32_t kw = 0; kw < p->kernel_width; kw++) {
+            const int32_t y = top + kh * p->dilation, x = left + kw * p->dilation;
+            if (y >= 0 && y < p->height && x >= 0 && x < p->width) {
+                continue;
+            }
+            rows[count++] = tile->border + (size_t)(kh * p->kernel_width + kw) * (size_t)f->block;
+            if (count == OUTSIDE) {
+                correct(acc, rows, count, tile->blocks * CRUMB_FRAME_LANES);
+                count = 0;
+            }
+        }
+    }
+    correct(acc, rows, count, tile->blocks * CRUMB_FRAME_LANES);
+}
+
+static void correct_border(const walk *w, const crumb_frame_tile *tile, int32_t row, int64_t column) {
+    const crumb_conv_problem *p = &w->frame->problem;
+    const int32_t reach_y = (p->kernel_height - 1) * p->dilation, reach_x = (p->kernel_width - 1) * p->dilation;
+    const int32_t top = (w->y + row) * p->stride - p->padding;
+    for (int32_t i = 0; i < tile->pixels; i++) {
+        const int32_t left = (int32_t)(column + i) * p->stride - p->padding;
+        if (top < 0 || top + reach_y >= p->height || left < 0 || left + reach_x >= p->width) {
+            correct_pixel(w, tile, (int32_t *)tile->acc + i * tile->blocks * CRUMB_FRAME_LANES, top, left);
+        }
+    }
+}
+
 static void run_line(const walk *w, crumb_frame_tile *tile, int32_t row, int32_t o, int32_t channels) {
     static const int32_t none[CRUMB_FRAME_BLOCK];
     const crumb_frame *f = w->frame;
@@ -171,6 +220,9 @@ static void run_line(const walk *w, crumb_frame_tile *tile, int32_t row, int32_t
         if (raw) {
             finish(w, tile, row, x0, constant);
         }
+        if (tile->border != NULL) {
+            correct_border(w, tile, row, x0);
+        }
         w->sink(w->user, w->pixel + row * w->row_width + x0, tile->pixels, o, channels, tile->acc,
                 tile->blocks * CRUMB_FRAME_LANES);
     }
@@ -179,7 +231,7 @@ static void run_line(const walk *w, crumb_frame_tile *tile, int32_t row, int32_t
 
 static void run_blocks(const walk *w) {
     const crumb_frame *f = w->frame;
-    const int32_t base = w->group * f->out;
+    const int32_t base = w->group * f->out, taps = f->problem.kernel_height * f->problem.kernel_width;
     const int32_t from = w->o0 > base ? w->o0 - base : 0, to = w->o1 - base < f->out ? w->o1 - base : f->out;
     for (int32_t o = from; o < to; o += f->block) {
         const int32_t left = f->out - o, channels = left < f->block ? left : f->block;
@@ -188,6 +240,7 @@ static void run_blocks(const walk *w) {
                                  .step = f->step,
                                  .weight = f->panel + block * f->block_bytes,
                                  .constant = f->constant != NULL ? f->constant + block * (size_t)f->block : NULL,
+                                 .border = f->border != NULL ? f->border + block * (size_t)taps * (size_t)f->block : NULL,
                                  .blocks = (channels + CRUMB_FRAME_LANES - 1) / CRUMB_FRAME_LANES};
         for (int32_t row = 0; row < w->rows; row++) {
             run_line(w, &tile, row, base + o, channels);
@@ -226,6 +279,7 @@ void crumb_frame_run(const crumb_conv_ready *ready, const void *x, int64_t row0,
         end = end < row1 ? end : row1;
         w.rows = (int32_t)(end - row < f->band ? end - row : f->band);
         w.pixel = row * p->out_width;
+        w.y = (int32_t)y;
         for (w.group = 0; w.group < p->groups; w.group++) {
             stage_rows(&w, image, (int32_t)y);
             run_blocks(&w);

@@ -19,7 +19,10 @@
  * Sums of codes. With x staged as s = code - low, low the smallest code, and padding as the s of code 0, a window needs no
  * knowledge of borders: sum code(x) code(w) = sum s code(w) + low * sum code(w), the last sum over all taps. So a family's
  * inner loop adds a constant per channel, `constant`. Where weights are stored as v with code(w) = a v + b, also sum s code(w)
- * = a * sum s v + b * sum s and the window's sum of s is needed: `finish`, for the few that cannot have a = 1, b = 0. */
+ * = a * sum s v + b * sum s and the window's sum of s is needed: `finish`, for the few that cannot have a = 1, b = 0.
+ *
+ * A family that cannot stage code 0, since x has no such level, stages padding as index 0, a code too many in every tap outside
+ * of the image; `border` takes it back, in the few windows that reach out. */
 #ifndef CRUMB_FRAME_H
 #define CRUMB_FRAME_H
 
@@ -42,6 +45,7 @@ typedef struct crumb_frame_tile {
     size_t step;
     const uint8_t *weight;   /* the block's panel */
     const int32_t *constant; /* of the block's channels */
+    const int32_t *border;   /* [taps][block], NULL: none; not the inner loop's business */
     int32_t pixels, blocks;
 } crumb_frame_tile;
 
@@ -74,6 +78,7 @@ struct crumb_frame {
     int32_t a, b;                       /* finish: acc * a + b * sum of the window; 1, 0: nothing to do */
     const int32_t *constant;            /* [groups][blocks][block] */
     const uint8_t *panel;               /* [groups][blocks][block_bytes] */
+    const int32_t *border;              /* [groups][blocks][taps][block], added for taps outside of the image; or NULL */
     const crumb_frame_family *family;
 };
 
