@@ -112,7 +112,7 @@ crumb_quant_call crumb_node_call(const crumb_graph *graph, int node);
 
 /* ---- Graphs as text (text.c): structure without values; what a model file keeps of an imported network. */
 
-/* Without quantize nodes; crumb_free the text. */
+/* crumb_free the text. */
 crumb_status crumb_graph_print(const crumb_graph *graph, char **text);
 /* The same graph, parameters zero, with image and logits; `name` stands for the file in messages. most: elements that its inputs, parameters
  * and states together may have. */

@@ -1,4 +1,4 @@
-/* A float graph as text, a line a value: what a model file keeps of a network that no row of models.inc builds.
+/* A graph as text, a line a value: what a model file keeps of a network that no row of models.inc builds.
  *
  *     crumb graph 1
  *     input image 1x28x28x1
@@ -28,8 +28,14 @@ static void print_node(crumb_text *text, const crumb_node *node) {
         crumb_text_print(text, " %d", node->input[k]);
     }
     crumb_text_print(text, " :%s", node->keep_float ? " keep_float=true;" : "");
-    for (const crumb_param *param = node->op->params; param != NULL && param->name != NULL; param++) {
-        crumb_param_print(param, node->params, value, sizeof(value));
+    const crumb_quant *site = node->op == &crumb_op_quantize ? node->params : NULL;
+    if (site != NULL) {
+        crumb_text_print(text, " quantizer=%s; bits=%d; weight=%d;", site->quantizer->name, site->bits, site->weight);
+    }
+    const void *params = site != NULL ? (const void *)site->params : node->params;
+    for (const crumb_param *param = site != NULL ? site->quantizer->params : node->op->params;
+         param != NULL && param->name != NULL; param++) {
+        crumb_param_print(param, params, value, sizeof(value));
         crumb_text_print(text, " %s=%s;", param->name, value);
     }
     crumb_text_print(text, "\n");
@@ -129,7 +135,25 @@ static crumb_status read_stored(reader *r, const char *kind) {
     return CRUMB_OK;
 }
 
+/* The key of a quantize node that is none of its quantizer's parameters; false if it is one. */
+static bool read_site_key(crumb_quant *site, const char *key, const char *value) {
+    if (strcmp(key, "quantizer") == 0) {
+        site->quantizer = crumb_quantizer_find(value);
+        if (site->quantizer != NULL) {
+            crumb_params_preset(site->quantizer->params, site->params);
+        }
+        return site->quantizer != NULL;
+    }
+    if (strcmp(key, "bits") == 0 && site->quantizer != NULL) {
+        site->bits = atoi(value);
+        return site->bits >= site->quantizer->min_bits && site->bits <= site->quantizer->max_bits;
+    }
+    site->weight = value[0] == '1';
+    return strcmp(key, "weight") == 0 && site->quantizer != NULL && (value[0] == '0' || value[0] == '1') && value[1] == '\0';
+}
+
 static crumb_status read_params(reader *r, const crumb_op *op, void *params, bool *keep_float) {
+    crumb_quant *site = op == &crumb_op_quantize ? params : NULL;
     crumb_ctx *ctx = r->graph->ctx;
     for (char *pair = strsep(&r->rest, ";"); pair != NULL; pair = strsep(&r->rest, ";")) {
         pair += strspn(pair, " ");
@@ -141,12 +165,17 @@ static crumb_status read_params(reader *r, const crumb_op *op, void *params, boo
             return bad(r, "no value in", pair);
         }
         *value++ = '\0';
-        const crumb_param *param = crumb_param_find(op->params, pair);
+        const crumb_param *table = site != NULL && site->quantizer != NULL ? site->quantizer->params : op->params;
+        const crumb_param *param = crumb_param_find(table, pair);
+        if (param == NULL && site != NULL && read_site_key(site, pair, value)) {
+            continue;
+        }
         if (param == NULL && strcmp(pair, "keep_float") != 0) {
             return bad(r, "unknown parameter", pair);
         }
         *keep_float |= param == NULL;
-        crumb_status status = param != NULL ? crumb_param_set(ctx, param, params, value) : CRUMB_OK;
+        crumb_status status =
+            param != NULL ? crumb_param_set(ctx, param, site != NULL ? site->params : params, value) : CRUMB_OK;
         if (status != CRUMB_OK) {
             return status == CRUMB_ERROR_MEMORY
                        ? status
@@ -156,10 +185,26 @@ static crumb_status read_params(reader *r, const crumb_op *op, void *params, boo
     return CRUMB_OK;
 }
 
+/* What a quantize node's params do not say: the channels of what it reads. */
+static crumb_status finish_site(const reader *r, const crumb_op *op, crumb_quant *site, int inputs, const int *input) {
+    if (op != &crumb_op_quantize) {
+        return CRUMB_OK;
+    }
+    unsigned role = site->weight ? CRUMB_QUANT_WEIGHT : CRUMB_QUANT_ACTIVATION;
+    if (site->quantizer == NULL || site->bits == 0 || (site->quantizer->flags & role) == 0 || inputs < 1) {
+        return bad(r, "no quantizer, bits and role", "");
+    }
+    crumb_shape x = r->graph->value[input[0]].shape;
+    site->channels = site->weight && x.rank > 0 ? x.dim[0] : crumb_shape_last(x);
+    return CRUMB_OK;
+}
+
 static crumb_status read_node(reader *r) {
     _Alignas(16) unsigned char params[2048] = {0};
     const char *name = word_of(r), *op_name = word_of(r);
-    const crumb_op *op = op_name != NULL ? crumb_op_find(op_name) : NULL;
+    const crumb_op *op = op_name == NULL                    ? NULL
+                         : strcmp(op_name, "quantize") == 0 ? &crumb_op_quantize
+                                                            : crumb_op_find(op_name);
     if (op == NULL || op->params_size > sizeof(params)) {
         return bad(r, "there is no op", op_name);
     }
@@ -175,6 +220,7 @@ static crumb_status read_node(reader *r) {
     bool keep_float = false;
     crumb_params_preset(op->params, params);
     CRUMB_TRY(read_params(r, op, params, &keep_float));
+    CRUMB_TRY(finish_site(r, op, (crumb_quant *)params, inputs, input));
     crumb_status status = crumb_graph_node(r->graph, name, op, params, inputs, input, &value);
     if (status != CRUMB_OK) {
         return status == CRUMB_ERROR_MEMORY

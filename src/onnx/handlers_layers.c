@@ -60,7 +60,8 @@ static crumb_status conv_weight(const crumb_import_node *n, int64_t kernel[2], i
                               .order = {0, 2, 3, 1},
                               .learned = true,
                               .decay = true};
-    return crumb_import_param(n, w, &form, "weight", at);
+    CRUMB_TRY(crumb_import_param(n, w, &form, "weight", at));
+    return n->proto->op_type[4] == '\0' ? crumb_import_weight_site(n, w, 0, at) : CRUMB_OK; /* transposed ones stay in float */
 }
 
 static crumb_status one_dilation(const crumb_import_node *n, const crumb_import_window *w, int64_t *dilation) {
@@ -229,7 +230,8 @@ static crumb_status linear_weight(const crumb_import_node *n, bool transposed, d
         .shape = CRUMB_SHAPE(out, in), .from = w->shape, .factor = factor, .learned = true, .decay = true};
     form.order[0] = transposed ? 0 : 1;
     form.order[1] = transposed ? 1 : 0;
-    return crumb_import_param(n, w, &form, "weight", at);
+    CRUMB_TRY(crumb_import_param(n, w, &form, "weight", at));
+    return factor == 0 || factor == 1 ? crumb_import_weight_site(n, w, form.order[0], at) : CRUMB_OK;
 }
 
 crumb_status crumb_import_gemm(const crumb_import_node *n) {

@@ -20,6 +20,15 @@ typedef struct crumb_import_value {
     crumb_onnx_array array; /* constant, once it is read */
     int param;              /* PARAM or STATE made of it, -1: none yet */
     unsigned form;          /* and how: see crumb_import_param */
+    /* Quantized models (quantized.c). is_codes: the graph's value is what these codes stand for; only DequantizeLinear may read
+     * it. */
+    bool is_codes;
+    float scale;
+    int64_t zero;
+    /* Constant out of DequantizeLinear: its steps along an axis, NULL: none. */
+    float *step, step_zero;
+    int64_t steps;
+    int step_axis, bits;
 } crumb_import_value;
 
 typedef struct crumb_import_importer {
@@ -138,6 +147,9 @@ typedef struct crumb_import_window {
 } crumb_import_window;
 /* kernel: of the weight, 0: from kernel_shape. Padding by auto_pad is for an input of x[0]'s size. */
 crumb_status crumb_import_window_of(const crumb_import_node *n, const int64_t kernel[2], crumb_import_window *w);
+
+/* ---- quantized.c: a quantize node on the weight *at of a layer, if the constant w was quantized. */
+crumb_status crumb_import_weight_site(const crumb_import_node *n, const crumb_import_value *w, int channel_axis, int *at);
 
 /* ---- fold.c: nodes of constants. True if the op is one of those that are folded and all inputs are constant. */
 bool crumb_import_can_fold(const crumb_import_node *n);
