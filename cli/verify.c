@@ -6,13 +6,13 @@
 typedef struct verify_options {
     const char *data;
     cli_int images, exact, seed;
-    cli_reals share, agreement;
+    cli_reals ties, agreement;
 } verify_options;
 
 static json_t *layer_json(const crumb_verified_layer *layer) {
-    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:i, s:I}", "name", layer->name, "bits", layer->bits, "codes",
+    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:i, s:I, s:I}", "name", layer->name, "bits", layer->bits, "codes",
                      (json_int_t)layer->codes, "inexact", (json_int_t)layer->inexact, "differing", (json_int_t)layer->differing,
-                     "largest", layer->largest, "jumps", (json_int_t)layer->jumps);
+                     "largest", layer->largest, "ties", (json_int_t)layer->ties, "jumps", (json_int_t)layer->jumps);
 }
 
 static int report_json(const cli *self, const crumb_verification *made, const crumb_verification_info *info) {
@@ -21,20 +21,20 @@ static int report_json(const cli *self, const crumb_verification *made, const cr
     for (int i = 0; crumb_verification_layer(made, i, &layer); i++) {
         json_array_append_new(layers, layer_json(&layer));
     }
-    return cli_print_json(
-        json_pack("{s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:i, s:I, s:o, s:o, s:o}", "model",
-                  self->argument[0], "packed", self->argument[1], "images", (json_int_t)info->images, "exact_images",
-                  (json_int_t)info->exact_images, "exact", info->exact, "bounded", info->bounded, "codes",
-                  (json_int_t)info->codes, "inexact_codes", (json_int_t)info->inexact_codes, "inexact_logits",
-                  (json_int_t)info->inexact_logits, "differing", (json_int_t)info->differing, "share", cli_real(info->share),
-                  "jumps", (json_int_t)info->jumps, "largest", info->largest, "equal_images", (json_int_t)info->equal_images,
-                  "logit_distance", cli_real(info->logit_distance), "agreement", cli_real(info->agreement), "layers", layers));
+    return cli_print_json(json_pack(
+        "{s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:i, s:I, s:o, s:o, s:o}", "model",
+        self->argument[0], "packed", self->argument[1], "images", (json_int_t)info->images, "exact_images",
+        (json_int_t)info->exact_images, "exact", info->exact, "bounded", info->bounded, "codes", (json_int_t)info->codes,
+        "inexact_codes", (json_int_t)info->inexact_codes, "inexact_logits", (json_int_t)info->inexact_logits, "differing",
+        (json_int_t)info->differing, "share", cli_real(info->share), "ties", (json_int_t)info->ties, "jumps",
+        (json_int_t)info->jumps, "largest", info->largest, "equal_images", (json_int_t)info->equal_images, "logit_distance",
+        cli_real(info->logit_distance), "agreement", cli_real(info->agreement), "layers", layers));
 }
 
 static void print_layers(const crumb_verification *made) {
-    cli_table table = {.align = "lrrrrrr"};
-    static const char *const head[] = {"layer", "bits", "codes", "inexact", "differing", "%", "largest"};
-    for (int i = 0; i < 7; i++) {
+    cli_table table = {.align = "lrrrrrrr"};
+    static const char *const head[] = {"layer", "bits", "codes", "inexact", "differing", "%", "largest", "ties"};
+    for (int i = 0; i < 8; i++) {
         cli_table_cell(&table, "%s", head[i]);
     }
     crumb_verified_layer layer;
@@ -46,6 +46,7 @@ static void print_layers(const crumb_verification *made) {
         cli_table_cell(&table, "%" PRId64, layer.differing);
         cli_table_cell(&table, "%.4f", 100 * (double)layer.differing / (double)layer.codes);
         cli_table_cell(&table, "%d", layer.largest);
+        cli_table_cell(&table, "%" PRId64, layer.ties);
     }
     cli_table_print(&table, stdout, "");
     printf("\n");
@@ -57,8 +58,11 @@ static void print_summary(const crumb_verification_info *info) {
            info->inexact_logits, info->exact_images);
     printf("float simulation   %s: ", info->bounded ? "within bounds" : "OUT OF BOUNDS");
     if (info->codes > 0) {
-        printf("%" PRId64 " of %" PRId64 " codes differ, by at most %d, at most %.3f %% of a layer; %" PRId64 " jumps\n",
-               info->differing, info->codes, info->largest, info->share, info->jumps);
+        printf("%" PRId64 " of %" PRId64 " codes are rounded to another level, %" PRId64 " of them by more than one\n",
+               info->ties, info->codes, info->jumps);
+        printf("                   %" PRId64
+               " codes differ with what follows, by at most %d levels, at most %.3f %% of a layer\n",
+               info->differing, info->largest, info->share);
     } else {
         printf("no layer takes codes\n");
     }
@@ -90,7 +94,7 @@ static crumb_status verify(cli *self, const verify_options *options, crumb_verif
     crumb_verify_options wanted = {.images = options->images.value,
                                    .exact = options->exact.value,
                                    .seed = seed,
-                                   .share = options->share.count > 0 ? (double)options->share.at[0] : 0,
+                                   .ties = options->ties.count > 0 ? (double)options->ties.at[0] : 0,
                                    .agreement = options->agreement.count > 0 ? (double)options->agreement.at[0] : 0,
                                    .progress = cli_count_progress,
                                    .user = &progress};
@@ -109,10 +113,10 @@ static crumb_status verify(cli *self, const verify_options *options, crumb_verif
 
 static int run(cli *self, const void *given) {
     const verify_options *options = given;
-    const cli_reals *percent[] = {&options->share, &options->agreement};
+    const cli_reals *percent[] = {&options->ties, &options->agreement};
     for (int i = 0; i < 2; i++) {
         if (percent[i]->count > 1 || (percent[i]->count == 1 && (percent[i]->at[0] <= 0 || percent[i]->at[0] > 100))) {
-            return cli_usage(self, "--%s is not one number above 0 and up to 100", i == 0 ? "share" : "agreement");
+            return cli_usage(self, "--%s is not one number above 0 and up to 100", i == 0 ? "ties" : "agreement");
         }
     }
     crumb_verification *made = NULL;
@@ -130,10 +134,10 @@ static const cli_option options_table[] = {
      "evaluate the first N of them exactly, which is slow (default: all)"},
     {"seed", 0, CLI_INT, offsetof(verify_options, seed), "N", 0, INT64_MAX, 0,
      "seed of images that are drawn: digits, random pixels (default: 1)"},
-    {"share", 0, CLI_REALS, offsetof(verify_options, share), "PERCENT", 0, 0, 0,
-     "how many of a layer's codes may differ from the simulation (default: 2)"},
+    {"ties", 0, CLI_REALS, offsetof(verify_options, ties), "PERCENT", 0, 0, 0,
+     "how many codes may be the first to differ from the simulation (default: 0.1)"},
     {"agreement", 0, CLI_REALS, offsetof(verify_options, agreement), "PERCENT", 0, 0, 0,
-     "how many images must have the simulation's top-1 (default: 95)"},
+     "how many images must have the simulation's top-1, all but one at most (default: 95)"},
     {NULL, 0, CLI_FLAG, 0, NULL, 0, 0, 0, NULL},
 };
 
@@ -147,7 +151,7 @@ const cli_command cli_verify = {
         "Two comparisons, of the codes that enter each layer and of the logits. The trained network evaluated in exact integer "
         "arithmetic must equal the packed file, run with this processor's kernels, bit for bit. The float simulation that was "
         "trained rounds its sums elsewhere: codes next to a boundary may differ by one level, and what follows from them; they "
-        "are counted and bounded. Exit status 0 if both hold.",
+        "are counted, and the first ones of each image (ties) bounded. Exit status 0 if both hold.",
     .options = options_table,
     .size = sizeof(verify_options),
     .min_arguments = 2,

@@ -287,8 +287,8 @@ typedef struct crumb_verify_options {
     int64_t images;   /* 0: 32 */
     int64_t exact;    /* the first images only are evaluated exactly, which is slow; 0: all */
     uint64_t seed;    /* of the images when there is no data set: random pixels */
-    double share;     /* percent of a layer's codes that may differ from the simulation, 0: 2 */
-    double agreement; /* percent of the images that must have the simulation's top-1, 0: 95 */
+    double ties;      /* percent of all codes that may be the first to differ from the simulation, 0: 0.1 */
+    double agreement; /* percent of the images that must have the simulation's top-1, all but one at most; 0: 95 */
     bool (*progress)(void *user, int64_t done, int64_t total); /* false stops */
     void *user;
 } crumb_verify_options;
@@ -300,21 +300,22 @@ typedef struct crumb_verified_layer {
     int64_t inexact;   /* unlike the exact evaluation's, over its images */
     int64_t differing; /* unlike the simulation's */
     int largest;       /* distance of those, in levels */
-    int64_t jumps;     /* of more than one level, in images that have no difference in any layer before */
+    int64_t ties;      /* differing in images that have no difference in any layer before */
+    int64_t jumps;     /* of those, by more than one level */
 } crumb_verified_layer;
 
 typedef struct crumb_verification_info {
     int64_t images, exact_images;
     int layers; /* with codes */
     int64_t codes, inexact_codes, inexact_logits;
-    int64_t differing, jumps;
+    int64_t differing, ties, jumps;
     int largest;
     double share;          /* largest share of differing codes of a layer, percent */
     int64_t equal_images;  /* without a differing code */
     double logit_distance; /* over those: the largest distance of a logit, in parts of the image's largest logit */
     double agreement;      /* percent of the images with the simulation's top-1 */
     bool exact;            /* no code and no logit is inexact */
-    bool bounded;          /* no jumps; share and agreement within bounds; logit_distance below 1e-3 */
+    bool bounded;          /* no jumps; ties and agreement within bounds; logit_distance below 1e-3 */
 } crumb_verification_info;
 
 typedef struct crumb_verification crumb_verification;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { IMAGES = 32 };
-static const double SHARE = 2, AGREEMENT = 95, LOGIT_DISTANCE = 1e-3;
+static const double TIES = 0.1, AGREEMENT = 95, LOGIT_DISTANCE = 1e-3;
 
 /* A layer that codes enter: its packed node, and the value of the graph that enters it. */
 typedef struct pair {
@@ -233,6 +233,7 @@ static bool compare_layer(verifier *v, int layer, const uint8_t *index, bool exa
         sum->inexact += exact && (float)code != exactly[at];
         sum->differing += levels > 0;
         sum->largest = levels > sum->largest ? levels : sum->largest;
+        sum->ties += clean && levels > 0;
         sum->jumps += clean && levels > 1;
     }
     return clean && sum->differing == before;
@@ -292,14 +293,16 @@ static void sum_up(verifier *v) {
         info->codes += layer->codes;
         info->inexact_codes += layer->inexact;
         info->differing += layer->differing;
+        info->ties += layer->ties;
         info->jumps += layer->jumps;
         info->largest = layer->largest > info->largest ? layer->largest : info->largest;
         info->share = fmax(info->share, 100 * (double)layer->differing / (double)(layer->codes > 0 ? layer->codes : 1));
     }
     info->agreement = 100 * (double)v->agreeing / (double)(info->images > 0 ? info->images : 1);
     info->exact = info->inexact_codes == 0 && info->inexact_logits == 0;
-    info->bounded = info->jumps == 0 && info->share <= v->options.share && info->agreement >= v->options.agreement &&
-                    info->logit_distance <= LOGIT_DISTANCE;
+    bool few = 100 * (double)info->ties <= v->options.ties * (double)info->codes;
+    bool agree = info->agreement >= v->options.agreement || v->agreeing + 1 >= info->images;
+    info->bounded = info->jumps == 0 && few && agree && info->logit_distance <= LOGIT_DISTANCE;
 }
 
 static crumb_status verify_all(verifier *v) {
@@ -317,7 +320,7 @@ crumb_status crumb_network_verify(crumb_network *network, const char *path, crum
                                   const crumb_verify_options *given, crumb_verification **out) {
     verifier v = {.ctx = network->ctx, .network = network, .options = given != NULL ? *given : (crumb_verify_options){0}};
     v.options.images = v.options.images > 0 ? v.options.images : IMAGES;
-    v.options.share = v.options.share > 0 ? v.options.share : SHARE;
+    v.options.ties = v.options.ties > 0 ? v.options.ties : TIES;
     v.options.exact = v.options.exact > 0 ? v.options.exact : v.options.images;
     v.options.agreement = v.options.agreement > 0 ? v.options.agreement : AGREEMENT;
     v.made = crumb_alloc(v.ctx, 1, sizeof(*v.made));

@@ -74,9 +74,9 @@ for bad in missing.safetensors text.safetensors noise.safetensors folder; do
 done
 [[ ! -e out.crumb ]] || wrong "a failed pack left a file"
 refuses 2 "outside" verify a b --images 0
-refuses 2 "--share is not one number" verify a b --share 0
+refuses 2 "--ties is not one number" verify a b --ties 0
 refuses 2 "--agreement is not one number" verify a b --agreement 90,95
-refuses 2 "list of numbers" verify a b --share some
+refuses 2 "list of numbers" verify a b --ties some
 
 # bench
 refuses 1 "missing.yaml" bench train missing.yaml

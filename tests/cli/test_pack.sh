@@ -23,7 +23,7 @@ cmp -s "$packed" "$work/first.crumb" || wrong "packing twice gives two files"
 # What was trained is what runs: whatever images, threads, instructions.
 for how in "" "--data digits --seed 3 --threads 1" "--data digits --images 100 --exact 7 --threads 3"; do
     expect 0 verify "$model" "$packed" $how --json
-    json model packed images exact bounded codes inexact_codes inexact_logits differing share jumps largest equal_images layers.0.name
+    json model packed images exact bounded codes inexact_codes inexact_logits differing share ties jumps largest equal_images layers.0.name
     [[ $("$JSON_CHECK" exact bounded inexact_codes inexact_logits <"$work/stdout" | xargs) == "true true 0 0" ]] || wrong "verify $how"
 done
 [[ $(value "$work/stdout" images) == 100 ]] || wrong "not 100 images"

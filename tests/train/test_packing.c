@@ -142,12 +142,14 @@ static void bounds_bind(void **state) {
     (void)state;
     crumb_network *network = trained("{name: resnet56, width: 0.5}", FIXTURE_W8A8);
     assert_ok(ctx, crumb_network_pack(network, packed_path()));
-    crumb_verification_info info = verified(network, &(crumb_verify_options){.images = 40, .share = 100, .agreement = 1});
+    crumb_verification_info info = verified(network, &(crumb_verify_options){.images = 40, .ties = 100, .agreement = 1});
     assert_true(info.exact && info.bounded && info.jumps == 0);
-    assert_true(info.differing > 0 && info.share > 0);
+    assert_true(info.ties > 0 && info.differing >= info.ties && info.share > 0);
     int64_t codes = info.codes, differing = info.differing;
     assert_int_equal(info.exact_images, 40);
-    info = verified(network, &(crumb_verify_options){.images = 40, .exact = 2, .share = info.share / 2, .agreement = 1});
+    info =
+        verified(network, &(crumb_verify_options){
+                              .images = 40, .exact = 2, .ties = 50.0 * (double)info.ties / (double)info.codes, .agreement = 1});
     assert_true(info.exact && !info.bounded && info.exact_images == 2);
     assert_true(info.codes == codes && info.differing == differing);
     crumb_network_close(network);
