@@ -112,7 +112,7 @@ static inline uint8_t *crumb_link_pixel(const crumb_chain *chain, const crumb_li
         int64_t y = row % chain->height, n = row / chain->height;
         pixel = (n * link->height + y * link->step) * link->width + x * link->step;
     }
-    return link->base + (size_t)pixel * link->pixel;
+    return (uint8_t *)((uintptr_t)link->base + (size_t)pixel * link->pixel); /* a number: without an operand there is no base */
 }
 
 #endif
