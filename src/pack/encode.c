@@ -7,7 +7,7 @@ enum { TRITS_A_BYTE = 5 };
 
 int32_t crumb_packed_bits(int32_t levels) {
     int32_t bits = levels > 0;
-    while (levels > 1 << bits) {
+    while (levels > (int64_t)1 << bits) {
         bits++;
     }
     return bits;

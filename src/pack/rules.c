@@ -75,6 +75,15 @@ static crumb_status need_codes(const rule_call *call) {
     return call->x[0]->codes.levels != 0 ? CRUMB_OK : bad(call, "the input is REAL, not codes");
 }
 
+static crumb_status need_finite(const rule_call *call, const char *what, const float *value, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(value[i])) {
+            return bad(call, "%s %lld is %g", what, (long long)i, (double)value[i]);
+        }
+    }
+    return CRUMB_OK;
+}
+
 /* A float tensor of one row and `count` finite numbers. */
 static crumb_status need_vector(const rule_call *call, const char *what, int32_t tensor, int32_t count) {
     if (tensor < 0 || tensor >= call->packed->tensors) {
@@ -85,13 +94,7 @@ static crumb_status need_vector(const rule_call *call, const char *what, int32_t
         return bad(call, "%s is %d x %d %s, not %d floats", what, (int)t->rows, (int)t->columns,
                    t->encoding == CRUMB_PACKED_FLOAT ? "floats" : "codes", (int)count);
     }
-    const float *value = crumb_packed_floats(call->packed, tensor);
-    for (int32_t i = 0; i < count; i++) {
-        if (!isfinite(value[i])) {
-            return bad(call, "%s %d is %g", what, (int)i, (double)value[i]);
-        }
-    }
-    return CRUMB_OK;
+    return need_finite(call, what, crumb_packed_floats(call->packed, tensor), count);
 }
 
 static crumb_status make(const rule_call *call, crumb_packed_value *out, int64_t height, int64_t width, int64_t channels) {
@@ -211,6 +214,9 @@ static crumb_status check_weight(const rule_call *call) {
     int64_t columns = (int64_t)node->kernel_height * node->kernel_width * (x->channels / node->groups);
     if (columns != weight->columns) {
         return bad(call, "weight has %d values an output, the window %lld", (int)weight->columns, (long long)columns);
+    }
+    if (weight->codes.levels == 0) { /* then padding adds nothing to any sum, whether it is left out or 0 */
+        CRUMB_TRY(need_finite(call, "weight", crumb_packed_floats(call->packed, node->weight), columns * weight->rows));
     }
     if (x->codes.levels == 0) {
         return CRUMB_OK;
