@@ -274,7 +274,7 @@ static crumb_status export_twice(crumb_ctx *ctx, void *user) {
 
 static void memory(void **state) {
     (void)state;
-    char folder[64], command[256];
+    char folder[64], command[512];
     strcpy(folder, test_folder());
     snprintf(command, sizeof(command), "mkdir %s/0 %s/1", folder, folder);
     assert_int_equal(system(command), 0);
