@@ -5,21 +5,7 @@
 #define CRUMB_ONNX_WRITER_H
 
 #include "base/ctx.h"
-#include "onnx.pb-c.h"
-
-/* Element types of ONNX (TensorProto.DataType); those from 21 are younger than the schema's enum. */
-enum {
-    CRUMB_ONNX_FLOAT = 1,
-    CRUMB_ONNX_UINT8 = 2,
-    CRUMB_ONNX_INT8 = 3,
-    CRUMB_ONNX_INT16 = 5,
-    CRUMB_ONNX_INT32 = 6,
-    CRUMB_ONNX_INT64 = 7,
-    CRUMB_ONNX_UINT4 = 21,
-    CRUMB_ONNX_INT4 = 22,
-    CRUMB_ONNX_UINT2 = 25,
-    CRUMB_ONNX_INT2 = 26
-};
+#include "onnx/tensor.h" /* element types */
 
 typedef struct crumb_onnx_block crumb_onnx_block;
 
