@@ -248,19 +248,26 @@ static crumb_status fold_squeeze(const crumb_import_node *n) {
     return reshaped(n, x, shape);
 }
 
+/* Exporters turn lists of pads around with steps of -1. */
 static crumb_status fold_slice(const crumb_import_node *n) {
     const crumb_onnx_array *x;
     crumb_import_cut cut;
     crumb_onnx_array made;
     CRUMB_TRY(input(n, 0, &x));
     CRUMB_TRY(crumb_import_cuts(n, &cut));
-    if (x->shape.rank != 1) {
-        return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "a constant of %d dimensions; supported are lists", x->shape.rank);
+    crumb_shape shape = x->shape;
+    for (int axis = 0; axis < shape.rank; axis++) {
+        shape.dim[axis] = cut.count[axis];
     }
-    int64_t count = (cut.stop[0] - cut.start[0] + cut.step[0] - 1) / cut.step[0];
-    CRUMB_TRY(make(n, x->type, CRUMB_SHAPE(count), &made));
-    for (int64_t i = 0; i < count; i++) {
-        copy(&made, i, x, cut.start[0] + i * cut.step[0], 1);
+    CRUMB_TRY(make(n, x->type, shape, &made));
+    for (int64_t i = 0; i < crumb_shape_count(shape); i++) {
+        int64_t from = 0, rest = i, stride = 1;
+        for (int axis = shape.rank - 1; axis >= 0; axis--) {
+            from += (cut.start[axis] + rest % shape.dim[axis] * cut.step[axis]) * stride;
+            rest /= shape.dim[axis];
+            stride *= x->shape.dim[axis];
+        }
+        copy(&made, i, x, from, 1);
     }
     return crumb_import_set_array(n, 0, &made);
 }

@@ -93,7 +93,11 @@ static crumb_status emit_cut(const crumb_import_node *n, int k, const crumb_impo
     for (int axis = 0; axis < x.rank; axis++) {
         int to = crumb_import_memory_axis(last, x.rank, axis);
         bool whole = cut->start[axis] == 0 && cut->stop[axis] == x.dim[axis];
-        y.dim[axis] = (cut->stop[axis] - cut->start[axis] + cut->step[axis] - 1) / cut->step[axis];
+        y.dim[axis] = cut->count[axis];
+        if (cut->step[axis] < 1) {
+            return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED,
+                                     "step %" PRId64 "; supported are steps forwards but for constants", cut->step[axis]);
+        }
         if (y.dim[axis] < 1) {
             return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "nothing is left along axis %d", axis);
         }
@@ -142,6 +146,7 @@ crumb_status crumb_import_split(const crumb_import_node *n) {
             cut.start[i] = i == axis ? start : 0;
             cut.stop[i] = i == axis ? start + size : x.dim[i];
             cut.step[i] = 1;
+            cut.count[i] = cut.stop[i] - cut.start[i];
         }
         CRUMB_TRY(emit_cut(n, k, &cut, last, at));
         start += size;

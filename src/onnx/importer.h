@@ -136,7 +136,8 @@ crumb_status crumb_import_new_shape(const crumb_import_node *n, crumb_shape *sha
 crumb_status crumb_import_squeezed_shape(const crumb_import_node *n, crumb_shape *shape); /* Squeeze, Unsqueeze */
 crumb_status crumb_import_order(const crumb_import_node *n, int order[CRUMB_RANK_MAX]);   /* Transpose */
 typedef struct crumb_import_cut {
-    int64_t start[CRUMB_RANK_MAX], stop[CRUMB_RANK_MAX], step[CRUMB_RANK_MAX]; /* 0 <= start <= stop <= dimension, step >= 1 */
+    /* step >= 1: 0 <= start <= stop <= dimension; step < 0, backwards: -1 <= stop <= start < dimension. `count` elements. */
+    int64_t start[CRUMB_RANK_MAX], stop[CRUMB_RANK_MAX], step[CRUMB_RANK_MAX], count[CRUMB_RANK_MAX];
 } crumb_import_cut;
 crumb_status crumb_import_cuts(const crumb_import_node *n, crumb_import_cut *cut); /* Slice */
 /* The window of a convolution or pool over one or two spatial axes; a single one counts as a row of width 1. */

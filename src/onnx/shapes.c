@@ -109,9 +109,20 @@ crumb_status crumb_import_order(const crumb_import_node *n, int order[CRUMB_RANK
 
 /* ---- Slice. */
 
-static int64_t clamp(int64_t value, int64_t size) {
+/* An index that may count from the end, inside least .. most. */
+static int64_t clamp(int64_t value, int64_t size, int64_t least, int64_t most) {
     value = value < 0 ? value + size : value; /* INT64_MIN + size does not overflow: size >= 0 */
-    return value < 0 ? 0 : value > size ? size : value;
+    return value < least ? least : value > most ? most : value;
+}
+
+static void set_cut(crumb_import_cut *cut, int axis, int64_t start, int64_t stop, int64_t step, int64_t size) {
+    bool back = step < 0;
+    int64_t from = clamp(start, size, back ? -1 : 0, back ? size - 1 : size), to = clamp(stop, size, back ? -1 : 0, size);
+    to = back ? (to > from ? from : to) : (to < from ? from : to);
+    cut->start[axis] = from;
+    cut->stop[axis] = to;
+    cut->step[axis] = step;
+    cut->count[axis] = back ? (from - to - step - 1) / -step : (to - from + step - 1) / step;
 }
 
 crumb_status crumb_import_cuts(const crumb_import_node *n, crumb_import_cut *cut) {
@@ -127,21 +138,17 @@ crumb_status crumb_import_cuts(const crumb_import_node *n, crumb_import_cut *cut
                                  axes.count, steps.count);
     }
     for (int axis = 0; axis < x.rank; axis++) {
-        cut->start[axis] = 0;
-        cut->stop[axis] = x.dim[axis];
-        cut->step[axis] = 1;
+        set_cut(cut, axis, 0, x.dim[axis], 1, x.dim[axis]);
     }
     for (int i = 0; i < starts.count; i++) {
         int axis;
         CRUMB_TRY(crumb_import_axis(n, axes.count >= 0 ? axes.at[i] : i, x.rank, &axis));
-        cut->step[axis] = steps.count >= 0 ? steps.at[i] : 1;
-        if (cut->step[axis] < 1 || cut->step[axis] > 65536) {
-            return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "step %" PRId64 "; supported are steps forwards, up to 65536",
-                                     cut->step[axis]);
+        int64_t step = steps.count >= 0 ? steps.at[i] : 1;
+        if (step == 0 || step < -65536 || step > 65536) {
+            return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "step %" PRId64 "; supported are up to 65536, and not 0",
+                                     step);
         }
-        cut->start[axis] = clamp(starts.at[i], x.dim[axis]);
-        cut->stop[axis] = clamp(ends.at[i], x.dim[axis]);
-        cut->stop[axis] = cut->stop[axis] < cut->start[axis] ? cut->start[axis] : cut->stop[axis];
+        set_cut(cut, axis, starts.at[i], ends.at[i], step, x.dim[axis]);
     }
     return CRUMB_OK;
 }

@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include "onnx/sample.h"
+#include "onnx/writer.h"
 
 #include "graph/exec.h"
 
@@ -186,8 +187,54 @@ static void test_noise(void **state) {
     free(bytes);
 }
 
+/* PyTorch writes F.pad(x, (0, 0, 0, 0, 1, 2)) as a list of pads by axis from the last, which a slice backwards turns around. */
+static void test_turned_pads(void **state) {
+    (void)state;
+    static const int64_t pads[] = {0, 0, 0, 0, 1, 2, 0, 0}, last[] = {-1}, before[] = {-INT64_MAX}, zero[] = {0}, flat[] = {-1};
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    crumb_graph *graph;
+    crumb_onnx_writer w;
+    crumb_onnx_begin(&w, ctx, 8, 13);
+    crumb_onnx_input(&w, "image", 4, (const int64_t[]){0, 1, 2, 2});
+    int64_t *matrix = crumb_onnx_tensor(&w, "pads", CRUMB_ONNX_INT64, 2, (const int64_t[]){4, 2}, sizeof(pads));
+    assert_non_null(matrix);
+    memcpy(matrix, pads, sizeof(pads));
+    CRUMB_ONNX_ADD(&w, "Slice", "turned", "pads", crumb_onnx_int64s(&w, "last", 1, last),
+                   crumb_onnx_int64s(&w, "before", 1, before), crumb_onnx_int64s(&w, "axis", 1, zero),
+                   crumb_onnx_int64s(&w, "back", 1, last));
+    crumb_onnx_ints(&w, CRUMB_ONNX_ADD(&w, "Transpose", "columns", "turned"), "perm", 2, (const int64_t[]){1, 0});
+    CRUMB_ONNX_ADD(&w, "Reshape", "list", "columns", crumb_onnx_int64s(&w, "flat", 1, flat));
+    CRUMB_ONNX_ADD(&w, "Pad", "padded", "image", "list");
+    CRUMB_ONNX_ADD(&w, "Flatten", "logits", "padded");
+    crumb_onnx_output(&w, "logits", 2, (const int64_t[]){0, 16});
+    assert_ok(ctx, w.status);
+    size_t size = crumb_onnx__model_proto__get_packed_size(&w.model);
+    uint8_t *bytes = malloc(size);
+    crumb_onnx__model_proto__pack(&w.model, bytes);
+    assert_ok(ctx, import_bytes(ctx, bytes, size, &graph));
+    free(bytes);
+    crumb_exec *exec;
+    assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 1, .reference = true}, &exec));
+    float *x = crumb_exec_value(exec, graph->image);
+    for (int i = 0; i < 4; i++) {
+        x[i] = (float)(i + 1);
+    }
+    crumb_exec_forward(exec, false, 0, 0);
+    const float *y = crumb_exec_value(exec, graph->logits);
+    for (int i = 0; i < 16; i++) {
+        assert_true(y[i] == (i >= 4 && i < 8 ? (float)(i - 3) : 0.0f));
+    }
+    crumb_exec_destroy(exec);
+    crumb_graph_destroy(graph);
+    crumb_onnx_drop(&w);
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_classifier), cmocka_unit_test(test_lies),
-                                       cmocka_unit_test(test_memory_fails), cmocka_unit_test(test_noise)};
+                                       cmocka_unit_test(test_memory_fails), cmocka_unit_test(test_noise),
+                                       cmocka_unit_test(test_turned_pads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
