@@ -158,20 +158,59 @@ static crumb_status lower_pad(crumb_lowering *l, int node) {
     return emit_plain(l, node, made);
 }
 
-static crumb_status lower_slice(crumb_lowering *l, int node) {
+/* Steps along height and width of a slice that takes every n-th row and every m-th column; false for any other. */
+static bool steps_of(const crumb_lowering *l, int node, double step[2]) {
     const crumb_slice_params *p = l->graph->node[node].params;
     crumb_shape x = shape_of(l, node, 0);
-    double step = item(&p->step, 1, 1);
-    bool every = x.rank == 4 && item(&p->step, 0, 1) == 1 && item(&p->step, 2, 1) == step && item(&p->step, 3, 1) == 1;
+    bool every = x.rank == 4 && item(&p->step, 0, 1) == 1 && item(&p->step, 3, 1) == 1;
     for (int axis = 0; axis < x.rank; axis++) {
         double stop = item(&p->stop, axis, 0);
         every = every && item(&p->start, axis, 0) == 0 && (stop == 0 || stop >= (double)x.dim[axis]);
     }
-    if (!every) {
+    step[0] = item(&p->step, 1, 1);
+    step[1] = item(&p->step, 2, 1);
+    return every;
+}
+
+static bool is_slice(const crumb_lowering *l, int node) {
+    return node >= 0 && l->graph->node[node].op == &crumb_op_slice;
+}
+
+/* Other programs slice an axis at a time: x[:, ::2] and then [:, :, ::2]. What is not square goes on to the slice that alone
+ * reads it, whose steps multiply with its own. So the chain of slices that ends here is gone through from its start. */
+static bool chained_steps(const crumb_lowering *l, int node, double step[2]) {
+    const crumb_graph *graph = l->graph;
+    int at = node;
+    for (int before = graph->value[input_of(l, at, 0)].node;
+         is_slice(l, before) && crumb_lower_reader(l, input_of(l, at, 0)) == at;
+         before = graph->value[input_of(l, at, 0)].node) {
+        at = before;
+    }
+    double own[2];
+    bool every = steps_of(l, at, step);
+    while (every && at != node) {
+        bool square = step[0] == step[1]; /* was emitted */
+        at = crumb_lower_reader(l, graph->node[at].output);
+        every = steps_of(l, at, own);
+        step[0] = square ? own[0] : step[0] * own[0];
+        step[1] = square ? own[1] : step[1] * own[1];
+    }
+    return every;
+}
+
+static crumb_status lower_slice(crumb_lowering *l, int node) {
+    double step[2];
+    int output = l->graph->node[node].output;
+    bool every = chained_steps(l, node, step);
+    if (every && step[0] != step[1] && is_slice(l, crumb_lower_reader(l, output))) {
+        l->form[output] = l->form[input_of(l, node, 0)];
+        return CRUMB_OK;
+    }
+    if (!every || step[0] != step[1] || step[0] > CRUMB_PACKED_WINDOW_MAX) {
         return crumb_lower_fail(l, node, "it takes something else than every n-th pixel");
     }
     crumb_packed_node made = named(l, node, CRUMB_PACKED_SUBSAMPLE);
-    made.stride = (int32_t)step;
+    made.stride = (int32_t)step[0];
     return emit_on_codes(l, node, made);
 }
 
