@@ -1,7 +1,9 @@
 /* Packed files: as they come, and with the header's length and checksum made right, so that what lies behind them is reached. A
- * network that is accepted and small runs: session and naive executor must agree, and the C export must come to an end. */
+ * network that is accepted and small runs: session and naive executor must agree, and the exports, C and ONNX in every form,
+ * must come to an end. */
 #include "base/crc32c.h"
 #include "codegen/codegen.h"
+#include "onnx/export.h"
 #include "pack/file_records.h"
 #include "pack/oracle.h"
 
@@ -57,11 +59,22 @@ static void run(crumb_packed *packed) {
     free(image);
 }
 
+static void print_onnx(const crumb_packed *packed) {
+    for (const crumb_onnx_form *form = crumb_onnx_forms; form->name != NULL; form++) {
+        uint8_t *bytes;
+        size_t size;
+        if (crumb_onnx_print(packed, form, "packed", &bytes, &size) == CRUMB_OK) {
+            crumb_free(packed->ctx, bytes);
+        }
+    }
+}
+
 static void parse(crumb_ctx *ctx, const uint8_t *data, size_t size) {
     crumb_packed *packed = NULL;
     crumb_codegen_files files;
     if (crumb_packed_parse(ctx, "packed", data, size, &packed) == CRUMB_OK && is_small(packed)) {
         run(packed);
+        print_onnx(packed);
         if (crumb_codegen_print(packed, "net", size % 2 == 0, &files) == CRUMB_OK) {
             crumb_codegen_release(ctx, &files);
         }

@@ -2,6 +2,7 @@
  * accordingly. */
 #include "onnx/export_parts.h"
 
+#include "base/file.h"
 #include "crumb/train.h"
 
 #include <stdio.h>
@@ -348,15 +349,25 @@ static crumb_status build(crumb_onnx_job *job) {
     return job->w.status;
 }
 
-crumb_status crumb_onnx_export(const crumb_packed *packed, const crumb_onnx_form *form, const char *path) {
+crumb_status crumb_onnx_print(const crumb_packed *packed, const crumb_onnx_form *form, const char *name, uint8_t **bytes,
+                              size_t *size) {
     crumb_onnx_job job = {.ctx = packed->ctx, .packed = packed, .form = form};
     crumb_onnx_begin(&job.w, packed->ctx, form->ir_version, form->opset);
     job.value = crumb_onnx_room(&job.w, (size_t)packed->values, sizeof(*job.value));
     crumb_status status = job.value != NULL ? build(&job) : job.w.status;
     if (status == CRUMB_OK) {
-        status = crumb_onnx_commit(&job.w, path);
+        status = crumb_onnx_bytes(&job.w, name, bytes, size);
     }
     crumb_onnx_drop(&job.w);
+    return status;
+}
+
+crumb_status crumb_onnx_export(const crumb_packed *packed, const crumb_onnx_form *form, const char *path) {
+    uint8_t *bytes;
+    size_t size;
+    CRUMB_TRY(crumb_onnx_print(packed, form, path, &bytes, &size));
+    crumb_status status = crumb_file_write(packed->ctx, path, bytes, size);
+    crumb_free(packed->ctx, bytes);
     return status;
 }
 

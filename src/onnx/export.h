@@ -30,6 +30,9 @@ extern const crumb_onnx_form crumb_onnx_forms[]; /* ends with a NULL name; the f
 /* opset 0: the form's. ARGUMENT if there is no such form, or not with this opset. */
 crumb_status crumb_onnx_form_find(crumb_ctx *ctx, const char *name, int opset, const crumb_onnx_form **form);
 
+/* The file's bytes; crumb_free them. `name` stands for it in messages. */
+crumb_status crumb_onnx_print(const crumb_packed *packed, const crumb_onnx_form *form, const char *name, uint8_t **bytes,
+                              size_t *size);
 /* Writes the file, whole or not at all. */
 crumb_status crumb_onnx_export(const crumb_packed *packed, const crumb_onnx_form *form, const char *path);
 

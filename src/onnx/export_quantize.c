@@ -29,7 +29,7 @@ static bool find_eight_bits(const crumb_onnx_form *form, int32_t low, int32_t hi
     }
     int32_t zero = low < 0 ? -low : 0;
     *t = (eight_bits){CRUMB_ONNX_UINT8, zero, low + zero, high + zero, low + zero == 0 && high + zero == UINT8_MAX};
-    return t->high <= UINT8_MAX;
+    return t->high <= UINT8_MAX && zero <= UINT8_MAX;
 }
 
 /* QuantizeLinear (round(x / scale) + zero_point, saturated), Clip where the type has more values, DequantizeLinear. The two

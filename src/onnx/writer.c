@@ -1,8 +1,6 @@
 /* ONNX messages, made and written. Raw data is little-endian, as the machines are that crumb runs on. */
 #include "onnx/writer.h"
 
-#include "base/file.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -92,20 +90,20 @@ void crumb_onnx_begin(crumb_onnx_writer *w, crumb_ctx *ctx, int64_t ir_version, 
     crumb_onnx_import(w, "", opset);
 }
 
-crumb_status crumb_onnx_commit(crumb_onnx_writer *w, const char *path) {
+crumb_status crumb_onnx_bytes(crumb_onnx_writer *w, const char *name, uint8_t **bytes, size_t *size) {
     CRUMB_TRY(w->status);
-    size_t size = crumb_onnx__model_proto__get_packed_size(&w->model);
-    if (size > INT32_MAX) {
-        return crumb_fail(w->ctx, CRUMB_ERROR_UNSUPPORTED, "%s: %zu bytes; an ONNX file ends at 2 GiB", path, size);
+    size_t wanted = crumb_onnx__model_proto__get_packed_size(&w->model);
+    if (wanted > INT32_MAX) {
+        return crumb_fail(w->ctx, CRUMB_ERROR_UNSUPPORTED, "%s: %zu bytes; an ONNX file ends at 2 GiB", name, wanted);
     }
-    uint8_t *bytes = crumb_alloc(w->ctx, size, 1);
-    if (bytes == NULL) {
+    uint8_t *made = crumb_alloc(w->ctx, wanted, 1);
+    if (made == NULL) {
         return CRUMB_ERROR_MEMORY;
     }
-    crumb_onnx__model_proto__pack(&w->model, bytes);
-    crumb_status status = crumb_file_write(w->ctx, path, bytes, size);
-    crumb_free(w->ctx, bytes);
-    return status;
+    crumb_onnx__model_proto__pack(&w->model, made);
+    *bytes = made;
+    *size = wanted;
+    return CRUMB_OK;
 }
 
 void crumb_onnx_drop(crumb_onnx_writer *w) {

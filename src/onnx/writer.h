@@ -1,6 +1,6 @@
 /* An ONNX file under construction: nodes, initializers, functions, metadata as protobuf-c's structs, all in one arena. The
- * first failure sticks, later calls do nothing, and commit says what it was; so construction checks once. Texts that are passed
- * in must live until commit: literals, or texts of the arena. */
+ * first failure sticks, later calls do nothing, and crumb_onnx_bytes says what it was; so construction checks once. Texts that
+ * are passed in must live until then: literals, or texts of the arena. */
 #ifndef CRUMB_ONNX_WRITER_H
 #define CRUMB_ONNX_WRITER_H
 
@@ -19,9 +19,9 @@ typedef struct crumb_onnx_writer {
 } crumb_onnx_writer;
 
 void crumb_onnx_begin(crumb_onnx_writer *w, crumb_ctx *ctx, int64_t ir_version, int64_t opset);
-/* Writes the file, whole or not at all. UNSUPPORTED: it would have more than 2 GiB, which protobuf does not allow. */
-crumb_status crumb_onnx_commit(crumb_onnx_writer *w, const char *path);
-void crumb_onnx_drop(crumb_onnx_writer *w); /* frees; also after commit */
+/* The bytes of the file `name`; crumb_free them. UNSUPPORTED: there would be more than 2 GiB, which protobuf does not allow. */
+crumb_status crumb_onnx_bytes(crumb_onnx_writer *w, const char *name, uint8_t **bytes, size_t *size);
+void crumb_onnx_drop(crumb_onnx_writer *w); /* frees everything but the bytes */
 
 /* Zeroed memory of the arena; NULL after a failure. */
 void *crumb_onnx_room(crumb_onnx_writer *w, size_t count, size_t size);
