@@ -82,6 +82,9 @@ static crumb_status limit(const crumb_import_node *n, const char *name, int k, d
 crumb_status crumb_import_clip(const crumb_import_node *n) {
     const double most = (double)3.4028235e38f;
     crumb_clip_params p;
+    if (n->x[0]->is_codes) {
+        return crumb_import_clip_codes(n);
+    }
     CRUMB_TRY(limit(n, "min", 1, -most, &p.min));
     CRUMB_TRY(limit(n, "max", 2, most, &p.max));
     p.min = p.min > p.max ? p.max : p.min; /* ONNX: the maximum wins */

@@ -279,7 +279,8 @@ static crumb_status look_up_inputs(crumb_import_node *n) {
             return crumb_import_fail(n, CRUMB_ERROR_FORMAT, "reads %.100s, which nothing before it makes: %s", name,
                                      x == NULL ? "no tensor or node has that name" : "a cycle, or nodes out of order");
         }
-        if (x != NULL && x->is_codes && strcmp(proto->op_type, "DequantizeLinear") != 0) {
+        if (x != NULL && x->is_codes && strcmp(proto->op_type, "DequantizeLinear") != 0 &&
+            strcmp(proto->op_type, "Clip") != 0) {
             return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED,
                                      "reads the codes of %.80s; supported is DequantizeLinear behind it", name);
         }

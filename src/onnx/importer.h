@@ -152,6 +152,9 @@ crumb_status crumb_import_window_of(const crumb_import_node *n, const int64_t ke
 /* ---- quantized.c: a quantize node on the weight *at of a layer, if the constant w was quantized. */
 crumb_status crumb_import_weight_site(const crumb_import_node *n, const crumb_import_value *w, int channel_axis, int *at);
 
+/* Clip between QuantizeLinear and DequantizeLinear: fewer levels than the element type has. */
+crumb_status crumb_import_clip_codes(const crumb_import_node *n);
+
 /* ---- fold.c: nodes of constants. True if the op is one of those that are folded and all inputs are constant. */
 bool crumb_import_can_fold(const crumb_import_node *n);
 crumb_status crumb_import_fold(const crumb_import_node *n);

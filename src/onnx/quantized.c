@@ -144,7 +144,64 @@ crumb_status crumb_import_quantize(const crumb_import_node *n) {
     return CRUMB_OK;
 }
 
+/* One limit of a Clip on codes; absent: that of the element type, which the quantize node has anyway. */
+static crumb_status code_limit(const crumb_import_node *n, int k, const char *what, int64_t preset, int64_t *value) {
+    const crumb_onnx_array *array;
+    *value = preset;
+    if (k >= n->inputs || n->x[k] == NULL) {
+        return CRUMB_OK;
+    }
+    CRUMB_TRY(crumb_import_constant(n, n->x[k], what, &array));
+    if (array->whole == NULL || crumb_shape_count(array->shape) != 1) {
+        return crumb_import_fail(n, CRUMB_ERROR_FORMAT, "input %s is not one whole number", what);
+    }
+    *value = array->whole[0];
+    return CRUMB_OK;
+}
+
+/* The quantize node, which nothing else reads yet, gets the levels lo .. hi. */
+crumb_status crumb_import_clip_codes(const crumb_import_node *n) {
+    crumb_import_value *x = n->x[0], *out;
+    crumb_graph *graph = n->im->graph;
+    const crumb_node *node = &graph->node[graph->value[x->at].node];
+    crumb_quant *site = node->params;
+    float *zero = graph->value[node->input[2]].data;
+    int64_t lo, hi, least = x->zero - (int64_t)zero[0], bits = 1;
+    CRUMB_TRY(code_limit(n, 1, "min", least, &lo));
+    CRUMB_TRY(code_limit(n, 2, "max", least + (INT64_C(1) << site->bits) - 1, &hi));
+    while (bits < 9 && hi - lo + 1 > INT64_C(1) << bits) {
+        bits++;
+    }
+    if (x->uses != 1 || lo < least || hi > least + (INT64_C(1) << site->bits) - 1 || hi - lo + 1 != INT64_C(1) << bits) {
+        return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED,
+                                 "codes from %" PRId64 " to %" PRId64 "; supported are a power of two of them, "
+                                 "within the element type, read by one DequantizeLinear",
+                                 lo, hi);
+    }
+    site->bits = (int)bits;
+    zero[0] = (float)(x->zero - lo);
+    CRUMB_TRY(crumb_import_set(n, 0, x->at, x->shape, x->last));
+    out = crumb_import_find(n->im, n->proto->output[0]);
+    out->is_codes = true;
+    out->scale = x->scale;
+    out->zero = x->zero;
+    return CRUMB_OK;
+}
+
 /* ---- DequantizeLinear. */
+
+/* As few bits as the codes of a weight need: exporters write low-bit weights in bytes. */
+static int needed_bits(const crumb_onnx_array *codes, int bits) {
+    int64_t low = 0, high = 0;
+    for (int64_t i = 0; i < crumb_shape_count(codes->shape); i++) {
+        low = codes->whole[i] < low ? codes->whole[i] : low;
+        high = codes->whole[i] > high ? codes->whole[i] : high;
+    }
+    while (bits > 2 && low >= -(INT64_C(1) << (bits - 2)) && high < INT64_C(1) << (bits - 2)) {
+        bits--;
+    }
+    return bits;
+}
 
 static crumb_status dequantize_constant(const crumb_import_node *n) {
     const crumb_onnx_array *x;
@@ -180,7 +237,7 @@ static crumb_status dequantize_constant(const crumb_import_node *n) {
     memcpy(out->step, g.scale, (size_t)g.count * sizeof(*out->step));
     out->steps = g.count;
     out->step_axis = g.axis;
-    out->bits = bits;
+    out->bits = zero == 0 && is_signed(x->type) ? needed_bits(x, bits) : bits;
     out->step_zero = zero;
     return CRUMB_OK;
 }

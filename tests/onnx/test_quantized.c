@@ -143,6 +143,47 @@ static void test_packs(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
+/* A Clip between the two: codes 36 .. 36 + levels - 1. */
+static void add_clip(quantized *q, int levels) {
+    sample *s = &q->s;
+    static int32_t low, high;
+    low = 36, high = 35 + levels;
+    set_codes(s, "lo", CRUMB_ONNX_UINT8, 1, &low);
+    set_codes(s, "hi", CRUMB_ONNX_UINT8, 1, &high);
+    snprintf(q->names[5], sizeof(q->names[5]), "xq lo hi");
+    CrumbOnnx__NodeProto *clip = sample_node(s, "Clip", q->names[5], "xc");
+    for (int i = 5; i > 1; i--) {
+        s->nodes[i] = s->nodes[i - 1];
+    }
+    s->nodes[1] = clip;
+    s->inputs[1][0] = "xc";
+}
+
+static void test_clip(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    static quantized q;
+    crumb_graph *graph;
+    make(&q);
+    add_clip(&q, 16);
+    assert_ok(ctx, import(ctx, &q, &graph));
+    const crumb_quant *site = crumb_node_site(graph, 0);
+    assert_int_equal(site->bits, 4);
+    crumb_quant_call call = crumb_node_call(graph, 0);
+    float x[3] = {-100.0f, 0.3f, 100.0f}, y[3];
+    call.x = x, call.y = y, call.count = 3;
+    site->quantizer->fake(&call);
+    assert_true(y[0] == -0.5f && y[1] == 0.25f && y[2] == 11 * 0.125f);
+    crumb_graph_destroy(graph);
+    make(&q);
+    add_clip(&q, 15);
+    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "codes from 36 to 50; supported are a power of two of them",
+                 import(ctx, &q, &graph));
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
 static void test_lies(void **state) {
     (void)state;
     static quantized q;
@@ -182,7 +223,7 @@ static void test_memory_fails(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_packs), cmocka_unit_test(test_lies),
-                                       cmocka_unit_test(test_memory_fails)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_packs), cmocka_unit_test(test_clip),
+                                       cmocka_unit_test(test_lies), cmocka_unit_test(test_memory_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
