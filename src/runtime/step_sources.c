@@ -81,15 +81,20 @@ typedef struct window {
     int64_t image, top, bottom, left, right;
 } window;
 
-static window window_at(const crumb_work *work, const crumb_packed_value *x, int64_t pixel) {
+/* The rows of windows of a row of the output stack. */
+static window window_row(const crumb_work *work, const crumb_packed_value *x, int64_t row) {
     const crumb_packed_node *node = node_of(work);
-    int64_t row = pixel / work->step->width, y = row % work->step->height * node->stride - node->padding;
-    int64_t left = pixel % work->step->width * node->stride - node->padding;
+    int64_t y = row % work->step->height * node->stride - node->padding;
     return (window){.image = row / work->step->height,
                     .top = y < 0 ? 0 : y,
-                    .bottom = y + node->kernel_height < x->height ? y + node->kernel_height : x->height,
-                    .left = left < 0 ? 0 : left,
-                    .right = left + node->kernel_width < x->width ? left + node->kernel_width : x->width};
+                    .bottom = y + node->kernel_height < x->height ? y + node->kernel_height : x->height};
+}
+
+static void set_column(window *w, const crumb_work *work, const crumb_packed_value *x, int64_t column) {
+    const crumb_packed_node *node = node_of(work);
+    int64_t left = column * node->stride - node->padding;
+    w->left = left < 0 ? 0 : left;
+    w->right = left + node->kernel_width < x->width ? left + node->kernel_width : x->width;
 }
 
 static const crumb_packed_value *input_value(const crumb_work *work) {
@@ -103,14 +108,17 @@ static void pool(const crumb_work *work, int64_t row0, int64_t row1, size_t item
     const crumb_packed_value *value = input_value(work);
     const uint8_t *x = input_of(work, 0);
     size_t pixel_bytes = (size_t)work->step->channels * item;
-    int64_t end = row1 * work->step->width, some = strip_pixels(work->step);
-    for (int64_t pixel = row0 * work->step->width; pixel < end; pixel += some) {
-        int64_t pixels = end - pixel < some ? end - pixel : some;
-        for (int64_t p = 0; p < pixels; p++) {
-            window w = window_at(work, value, pixel + p);
-            make(work, &w, x, (uint8_t *)work->scratch + (size_t)p * pixel_bytes);
+    int64_t width = work->step->width, some = strip_pixels(work->step);
+    for (int64_t row = row0; row < row1; row++) {
+        window w = window_row(work, value, row);
+        for (int64_t column = 0; column < width; column += some) {
+            int64_t pixels = width - column < some ? width - column : some;
+            for (int64_t p = 0; p < pixels; p++) {
+                set_column(&w, work, value, column + p);
+                make(work, &w, x, (uint8_t *)work->scratch + (size_t)p * pixel_bytes);
+            }
+            hand_over(work, row * width + column, pixels, work->scratch);
         }
-        hand_over(work, pixel, pixels, work->scratch);
     }
 }
 
