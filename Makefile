@@ -4,7 +4,7 @@
 #   make demo       build; train a small network in float, at 8 and 2 bits; pack, verify, run it; print the table
 #   make test       every test, in the normal and in the sanitizer build
 #   make test-arm   the tests of what runs packed networks, cross-compiled for Arm, under emulation
-#   make bench      what it costs: training rates beside the peers that are there
+#   make bench      what it costs: training and packed networks beside the peers that are there
 #   make fuzz       every fuzz target for FUZZ_SECONDS (60) seconds
 #   make install    to PREFIX (/usr/local), below DESTDIR
 #   make clean
@@ -50,6 +50,7 @@ test-arm:
 bench: packages
 	$(MAKE) --no-print-directory all
 	tools/bench $(BUILD)
+	tools/bench-run $(BUILD)
 
 fuzz:
 	tools/install-packages build fuzz
