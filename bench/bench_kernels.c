@@ -47,7 +47,7 @@ LIMIT(limit_fma, 0x3f800000,
 LIMIT(limit_table, 0x01020304, __m512i t = _mm512_permutexvar_epi8(b, b); KEEP(t); a[i] = _mm512_add_epi8(a[i], t))
 LIMIT(limit_table32, 0x01020304, __m512i t = _mm512_permutexvar_epi32(b, b); KEEP(t);
       a[i] = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(a[i]), _mm512_castsi512_ps(t))))
-LIMIT(limit_popcount, 0x01020304, __m512i t = _mm512_xor_si512(b, b); KEEP(t); t = _mm512_popcnt_epi64(t); KEEP(t);
+LIMIT(limit_popcount, 0x01020304, __m512i t = _mm512_xor_si512(a[i], b); KEEP(t); t = _mm512_popcnt_epi64(t); KEEP(t);
       a[i] = _mm512_add_epi64(a[i], t))
 
 /* Best of pieces of 1 MiB, each read once in 256: a processor that is shared is not always ours. */

@@ -13,6 +13,9 @@
  *     W2A2, ternary A2   3            305           110          150
  *     W2A3, W1A4, W2A4   2            205           110      100, 75
  *
+ * Loads, edges and the emptying of bytes leave 0.65 pairs a cycle with 64 channels and 1.05 with more; counting bits, 1.1
+ * triples, so that the family "planes" comes first for up to three counts (docs/ARCHITECTURE.md).
+ *
  * Lanes are output channels: nothing is reduced across lanes, and any number of input channels will do.
  *
  * An entry is sum code(x) code(w) less the smallest entry, so that it fits a byte; the frame's constant gives it back. `period`

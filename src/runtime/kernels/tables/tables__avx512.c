@@ -4,10 +4,10 @@
  * A tile of P pixels by B sub-blocks keeps P * B sums and B words in registers; a unit costs P loads of tables, P * B
  * permutations and additions and B shifts. Of Zen 5's four vector ports two permute, and one of these two adds; so of pairs of
  * vpermps and vaddps there are 1.33 a cycle. Every second addition is therefore written as a multiplication by one and an
- * addition, which is the same number and goes to the multipliers' ports: 1.5 pairs, 240 GFLOP/s a core for weights of 3 and 4
- * levels and 480 for those of 2 in 5 by 4 and 6 by 4, where the multipliers themselves do 237. With one pixel the shifts, as
- * many as the additions, want the adders' ports, so all additions are of that form: 1.2 pairs, 36 GB/s of panel, more than the
- * memory gives. A linear layer has blocks of 8 sub-blocks, to hide the four cycles of an addition with a single pixel. */
+ * addition, which is the same number and goes to the multipliers' ports: 1.5 pairs, as 355 GFLOP/s for weights of 3 and 4
+ * levels and 710 for those of 2, where the multipliers themselves do 237. With one pixel the shifts, as many as the additions,
+ * want the adders' ports, so all additions are of that form: 1.2 pairs, 36 GB/s of panel. A linear layer has blocks of 8
+ * sub-blocks, to hide the four cycles of an addition with a single pixel. */
 #include "runtime/kernels/tables/tables.h"
 
 #include <immintrin.h>
