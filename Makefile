@@ -55,7 +55,7 @@ bench: packages
 fuzz:
 	tools/install-packages build fuzz
 	CC=clang cmake -S . -B $(BUILD)-fuzz $(GENERATOR) -DCRUMB_FUZZ=ON -DCRUMB_TESTS=OFF -DCRUMB_OPENMP=OFF -DCRUMB_ONEDNN=OFF
-	cmake --build $(BUILD)-fuzz --parallel $(JOBS)
+	cmake --build $(BUILD)-fuzz --target fuzz --parallel $(JOBS)
 	tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 install: all
