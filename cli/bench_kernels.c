@@ -9,7 +9,7 @@ typedef struct kernels_state {
 
 static void print_figure(kernels_state *state, const crumb_kernel_figure *f) {
     char share[CLI_NUMBER], bytes[CLI_NUMBER];
-    if (state->rows++ == 0) {
+    if (state->rows == 0) {
         printf("%-10s  %-30s  %-34s  %7s  %9s  %9s  %8s  %-7s %9s\n", "bits", "shape", "kernel", "threads", "us", "GOP/s",
                "of limit", "", "weights");
     }
@@ -31,6 +31,7 @@ static bool each(void *user, const crumb_kernel_figure *f) {
                                       cli_real(1e-9 * f->operations / f->seconds), "least_seconds", cli_real(f->least), "limit",
                                       crumb_limit_name(f->limit), "weight_bytes", (json_int_t)f->weight_bytes));
     }
+    state->rows++;
     return !cli_interrupted();
 }
 
@@ -57,10 +58,12 @@ int cli_bench_kernels(cli *self, const bench_options *options) {
     for (int i = 0; i < count && status == CRUMB_OK && !cli_interrupted(); i++) {
         status = measure(&state, options, threads[i], limits);
     }
-    if (status != CRUMB_OK) {
+    bool none = status == CRUMB_OK && state.rows == 0 && !cli_interrupted();
+    if (status != CRUMB_OK || none) {
         json_decref(limits);
         json_decref(state.figures);
-        return cli_fail_message(self);
+        return none ? cli_usage(self, "no kernel's line has %s", self->arguments > 2 ? "all of these words" : self->argument[1])
+                    : cli_fail_message(self);
     }
     return self->common.json ? cli_print_json(json_pack("{s:o, s:o}", "limits", limits, "kernels", state.figures)) : CLI_DONE;
 }

@@ -43,17 +43,20 @@ const crumb_onnx_form crumb_onnx_forms[] = {
 crumb_status crumb_onnx_form_find(crumb_ctx *ctx, const char *name, int opset, const crumb_onnx_form **form) {
     const char *names[16];
     size_t count = 0;
-    bool known = false;
+    char known[64] = ""; /* opsets of the form */
     for (const crumb_onnx_form *at = crumb_onnx_forms; at->name != NULL; at++) {
         if (strcmp(at->name, name) == 0 && (opset == 0 || opset == at->opset)) {
             *form = at;
             return CRUMB_OK;
         }
-        known = known || strcmp(at->name, name) == 0;
+        if (strcmp(at->name, name) == 0) {
+            size_t used = strlen(known);
+            snprintf(known + used, sizeof(known) - used, "%s%d", used > 0 ? " or " : "", at->opset);
+        }
         names[count++] = at->name;
     }
-    if (known) {
-        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "ONNX form %s is not written with opset %d", name, opset);
+    if (known[0] != '\0') {
+        return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "ONNX form %s is written with opset %s, not %d", name, known, opset);
     }
     const char *near = crumb_nearest(name, names, count);
     return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "there is no ONNX form \"%.40s\"%s%s%s", name,
