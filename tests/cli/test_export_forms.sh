@@ -42,7 +42,7 @@ json format file from model form
 refuses 2 "--out is missing" export "$packed" --format onnx
 refuses 2 "did you mean \"onnx\"" export "$packed" --format onx -o "$work/x"
 refuses 1 "did you mean \"qonnx\"" export "$packed" --form qonx -o "$work/x.onnx"
-refuses 1 "opset 14" export "$packed" --opset 14 -o "$work/x.onnx"
+refuses 1 "with opset 13, not 14" export "$packed" --opset 14 -o "$work/x.onnx"
 refuses 1 "is packed" export "$packed" -o "$work/x.safetensors"
 refuses 2 "float and codes" export "$model" -o "$work/x.safetensors" --form qcdq
 refuses 2 "--format onnx" export "$model" -o "$work/x.safetensors" --opset 13
