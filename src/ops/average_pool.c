@@ -58,18 +58,10 @@ static void backward(crumb_op_call *call) {
     }
 }
 
-#define ROW(member, preset, min, doc)                                                                                          \
-    { #member, CRUMB_PARAM_INT, offsetof(crumb_pool_params, member), preset, min, 255, NULL, doc }
 static const crumb_param table[] = {
-    ROW(kernel, "2", 1, "height and width of the window, pixels"),
-    ROW(stride, "2", 1, "step of the window, pixels"),
-    ROW(padding, "0", 0, "border on each side of the image, pixels; less than the kernel"),
+    CRUMB_POOL_ROWS,
     {"count_include_pad", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, count_include_pad), "false", 0, 1, NULL,
      "divide by kernel * kernel everywhere, not by the pixels inside the image"},
-    {"ceil_mode", CRUMB_PARAM_BOOL, offsetof(crumb_pool_params, ceil_mode), "false", 0, 1, NULL,
-     "also a last window that reaches out of the image"},
-    ROW(kernel_width, "0", 0, "width of the window where it is not square; 0: it is"),
-    ROW(stride_width, "0", 0, "step along a row where it is another one; 0: it is not"),
     {0},
 };
 

@@ -1,47 +1,21 @@
 /* Logistic function; gradient y (1 - y). exp never overflows: it sees -|x|. */
 #include "ops/infer.h"
-#include "ops/loops.h"
 
 #include <math.h>
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_same(ctx, &CRUMB_OP_NAME(sigmoid), params, inputs, x, plan);
-}
-
-static crumb_real logistic(double x) {
-    double e = exp(-fabs(x));
+static inline crumb_real value(const void *params, crumb_real x) {
+    (void)params;
+    double e = exp(-fabs((double)x));
     return (crumb_real)((x < 0 ? e : 1) / (1 + e));
 }
 
-static void forward(crumb_op_call *call) {
-    const crumb_real *x = call->x[0].data;
-    crumb_real *y = call->y.data;
-    int64_t count = crumb_shape_count(call->y.shape);
-#pragma omp parallel for if (count > CRUMB_LOOP_PARALLEL)
-    for (int64_t i = 0; i < count; i++) {
-        y[i] = logistic((double)x[i]);
-    }
+static inline crumb_real gradient(const void *params, crumb_real x, crumb_real y, crumb_real dy) {
+    (void)params;
+    (void)x;
+    return dy * y * (1 - y);
 }
 
-static void backward(crumb_op_call *call) {
-    const crumb_real *y = call->y.data, *dy = call->dy;
-    crumb_real *dx = call->dx[0];
-    int64_t count = dx != NULL ? crumb_shape_count(call->y.shape) : 0;
-#pragma omp parallel for if (count > CRUMB_LOOP_PARALLEL)
-    for (int64_t i = 0; i < count; i++) {
-        crumb_put(dx + i, dy[i] * y[i] * (1 - y[i]), call->add[0]);
-    }
-}
-
-const crumb_op CRUMB_OP_NAME(sigmoid) = {
-    .name = "sigmoid",
-    .doc = "y = 1 / (1 + exp(-x))",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .input_names = "x",
-    .uses = CRUMB_USES_Y,
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-    .flops = crumb_flops_elementwise,
-};
+#define UNARY sigmoid
+#define UNARY_DOC "y = 1 / (1 + exp(-x))"
+#define UNARY_USES CRUMB_USES_Y
+#include "ops/unary.tmpl"

@@ -2,6 +2,7 @@
 #ifndef CRUMB_OPS_WINDOW_H
 #define CRUMB_OPS_WINDOW_H
 
+#include "base/param.h"
 #include "ops/op.h"
 #include "ops/params.h"
 
@@ -42,5 +43,23 @@ static inline crumb_window crumb_window_of(const crumb_op_call *call, const crum
 static inline int64_t crumb_window_at(const crumb_window *w, int64_t k, int64_t l) {
     return w->origin + (k * w->w + l) * w->c;
 }
+
+/* Rows of a pooling op's table. */
+#define CRUMB_POOL_ROW(member, preset, min, doc)                                                                               \
+    { #member, CRUMB_PARAM_INT, offsetof(crumb_pool_params, member), preset, min, 255, NULL, doc }
+#define CRUMB_POOL_ROWS                                                                                                        \
+    CRUMB_POOL_ROW(kernel, "2", 1, "height and width of the window, pixels"),                                                  \
+        CRUMB_POOL_ROW(stride, "2", 1, "step of the window, pixels"),                                                          \
+        CRUMB_POOL_ROW(padding, "0", 0, "border on each side of the image, pixels; less than the kernel"),                     \
+        {"ceil_mode",                                                                                                          \
+         CRUMB_PARAM_BOOL,                                                                                                     \
+         offsetof(crumb_pool_params, ceil_mode),                                                                               \
+         "false",                                                                                                              \
+         0,                                                                                                                    \
+         1,                                                                                                                    \
+         NULL,                                                                                                                 \
+         "also a last window that reaches out of the image"},                                                                  \
+        CRUMB_POOL_ROW(kernel_width, "0", 0, "width of the window where it is not square; 0: it is"),                          \
+        CRUMB_POOL_ROW(stride_width, "0", 0, "step along a row where it is another one; 0: it is not")
 
 #endif

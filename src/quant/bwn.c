@@ -17,11 +17,6 @@ static bool per_channel(const crumb_quant *site) {
     return ((const bwn_params *)site->params)->per == 0;
 }
 
-static int levels(const crumb_quant *site) {
-    (void)site;
-    return 2;
-}
-
 static void observe(const crumb_quant_call *call) {
     crumb_statistic_fill(call, per_channel(call->site), call->state[ALPHA], crumb_statistic_mean_abs);
 }
@@ -57,7 +52,7 @@ const crumb_quantizer crumb_quantizer_bwn = {
         },
     .params_size = sizeof(bwn_params),
     .state = (const crumb_quant_state[]){{.name = "alpha", .per_channel = true}, {0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .observe = observe,
     .fake = fake,
     .grad = grad,

@@ -17,10 +17,6 @@ enum { SCALE }; /* mu or s */
 
 static const float REACH = 1.645f; /* the middle 90 % of a normal distribution */
 
-static int levels(const crumb_quant *site) {
-    return 1 << site->bits;
-}
-
 static float standard_deviation(const float *x, int64_t count) {
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -42,7 +38,7 @@ static void observe(const crumb_quant_call *call) {
 
 /* Also for one bit, where only top and scale count. */
 static crumb_odd form_of(const crumb_quant_call *call) {
-    float top = (float)levels(call->site) - 1.0f, scale = call->site->weight ? call->state[SCALE][0] : 1.0f;
+    float top = (float)crumb_levels_all(call->site) - 1.0f, scale = call->site->weight ? call->state[SCALE][0] : 1.0f;
     float half_inverse = call->site->weight ? crumb_step_inverse(2.0f * REACH * scale) : 0.5f;
     return (crumb_odd){.top = top, .half_inverse = half_inverse, .scale = scale / top};
 }
@@ -72,7 +68,7 @@ static void grad(const crumb_quant_call *call) {
 /* Levels s (2 j / L - 1) of the weight over 1.645. */
 static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *levels_of) {
     (void)channel;
-    float scale = call->state[SCALE][0], top = (float)levels(call->site) - 1.0f;
+    float scale = call->state[SCALE][0], top = (float)crumb_levels_all(call->site) - 1.0f;
     *levels_of = (crumb_lattice){.gain = 1.0f / REACH, .step = 2.0f * scale / top, .lo = -scale, .hi = scale};
     return call->site->bits > 1;
 }
@@ -82,7 +78,7 @@ static void encode(const crumb_quant_call *call, crumb_codes *codes) {
     for (int64_t i = 0; i < call->count; i++) {
         codes->code[i] = (int16_t)code_of(&form, call->x[i]);
     }
-    crumb_codes_describe(codes, form.scale, levels(call->site), 2, -(int)form.top);
+    crumb_codes_describe(codes, form.scale, crumb_levels_all(call->site), 2, -(int)form.top);
 }
 
 const crumb_quantizer crumb_quantizer_ctmq = {
@@ -93,7 +89,7 @@ const crumb_quantizer crumb_quantizer_ctmq = {
     .min_bits = 1,
     .max_bits = 8,
     .state = (const crumb_quant_state[]){{.name = "scale"}, {0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .observe = observe,
     .fake = fake,
     .grad = grad,

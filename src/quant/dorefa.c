@@ -24,10 +24,6 @@ static bool is_binary_weight(const crumb_quant *site) {
     return site->weight && site->bits == 1;
 }
 
-static int levels(const crumb_quant *site) {
-    return 1 << site->bits;
-}
-
 static void observe(const crumb_quant_call *call) {
     if (call->site->weight) {
         call->state[RANGE][0] =
@@ -36,7 +32,7 @@ static void observe(const crumb_quant_call *call) {
 }
 
 static crumb_odd odd_of(const crumb_quant_call *call) {
-    float top = (float)levels(call->site) - 1.0f, range = call->state[RANGE][0];
+    float top = (float)crumb_levels_all(call->site) - 1.0f, range = call->state[RANGE][0];
     return (crumb_odd){
         .top = top,
         .half_inverse = 0.5f * crumb_step_inverse(range),
@@ -54,7 +50,7 @@ static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
 /* Levels (2 i - L) / L: none at zero. */
 static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice *levels_of) {
     (void)channel;
-    float top = (float)levels(call->site) - 1.0f;
+    float top = (float)crumb_levels_all(call->site) - 1.0f;
     *levels_of = (crumb_lattice){
         .tanh = true, .gain = crumb_step_inverse(call->state[RANGE][0]), .step = 2.0f / top, .lo = -1.0f, .hi = 1.0f};
     return !is_binary_weight(call->site) && levels_of->gain > 0.0f;
@@ -116,7 +112,7 @@ static void encode(const crumb_quant_call *call, crumb_codes *codes) {
     for (int64_t i = 0; i < call->count; i++) {
         codes->code[i] = (int16_t)crumb_odd_code(&odd, tanhf(call->x[i]));
     }
-    crumb_codes_describe(codes, odd.scale, levels(call->site), 2, -(int)odd.top);
+    crumb_codes_describe(codes, odd.scale, crumb_levels_all(call->site), 2, -(int)odd.top);
 }
 
 const crumb_quantizer crumb_quantizer_dorefa = {
@@ -137,7 +133,7 @@ const crumb_quantizer crumb_quantizer_dorefa = {
         },
     .params_size = sizeof(dorefa_params),
     .state = (const crumb_quant_state[]){{.name = "range"}, {0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .observe = observe,
     .fake = fake,
     .grad = grad,

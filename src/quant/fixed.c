@@ -10,12 +10,8 @@
 
 enum { STEP, ZERO };
 
-static int levels(const crumb_quant *site) {
-    return 1 << site->bits;
-}
-
 static crumb_uniform form(const crumb_quant_call *call, int64_t channel) {
-    int count = levels(call->site);
+    int count = crumb_levels_all(call->site);
     float zero =
         crumb_round(call->state[ZERO][0] > -512.0f ? call->state[ZERO][0] < 512.0f ? call->state[ZERO][0] : 512.0f : -512.0f);
     float lo = -zero - (call->site->weight ? (float)(count / 2) : 0.0f);
@@ -54,7 +50,7 @@ static void grad(const crumb_quant_call *call) {
 
 static void encode(const crumb_quant_call *call, crumb_codes *codes) {
     codes->groups = call->site->weight ? call->site->channels : 1;
-    codes->levels = levels(call->site);
+    codes->levels = crumb_levels_all(call->site);
     codes->multiply = 1;
     codes->offset = (int)form(call, 0).lo;
     int64_t size = call->count / codes->groups;
@@ -79,7 +75,7 @@ const crumb_quantizer crumb_quantizer_fixed = {
             {.name = "zero"},
             {0},
         },
-    .levels = levels,
+    .levels = crumb_levels_all,
     .fake = fake,
     .grad = grad,
     .encode = encode,

@@ -9,8 +9,9 @@
  * first training batch; a batch of zeros says nothing and is passed over.
  *
  * The paper's start clips activations hard: behind batch norm and a rectifier half of the values are zero, mean|v| is 0.4
- * standard deviations, and at 2 bits the largest level is only 1.4 of them. Fine-tuning a small network then begins far from the
- * float one, with gradients ten times as large (docs/RESULTS.md). `init: l2` starts from the step of least squared error instead. */
+ * standard deviations, and at 2 bits the largest level is only 1.4 of them. Fine-tuning a small network then begins far from
+ * the float one, with gradients ten times as large (docs/RESULTS.md). `init: l2` starts from the step of least squared error
+ * instead. */
 #include "quant/parts.h"
 
 #include <math.h>
@@ -29,17 +30,13 @@ static float top_code(const crumb_quant *site) {
     return (float)((1 << (site->weight ? site->bits - 1 : site->bits)) - 1);
 }
 
-static int levels(const crumb_quant *site) {
-    return 1 << site->bits;
-}
-
 static void observe(const crumb_quant_call *call) {
     if (call->state[READY][0] != 0.0f) {
         return;
     }
     const lsq_params *params = (const lsq_params *)call->site->params;
     float top = top_code(call->site), step = params->init == INIT_L2 ? crumb_step_l2(call->x, call->count, top)
-                                                                    : 2.0f * crumb_mean_abs(call->x, call->count) / sqrtf(top);
+                                                                     : 2.0f * crumb_mean_abs(call->x, call->count) / sqrtf(top);
     if (step > 0.0f && isfinite(step)) {
         call->state[STEP][0] = step;
         call->state[READY][0] = 1.0f;
@@ -72,7 +69,7 @@ const crumb_quantizer crumb_quantizer_lsq = {
         },
     .params_size = sizeof(lsq_params),
     .state = (const crumb_quant_state[]){{.name = "step", .learned = true, .preset = 1.0f}, {.name = "ready"}, {0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .observe = observe,
     .fake = crumb_uniform_call_fake,
     .grad = crumb_uniform_call_grad,

@@ -5,6 +5,7 @@
  *
  * alpha is one learned number a layer under an L2 penalty, the optimizer's weight decay. The paper quantizes weights by
  * DoReFa-Net's rule: that is `dorefa`. */
+#include "quant/parts.h"
 #include "quant/uniform.h"
 
 typedef struct pact_params {
@@ -16,10 +17,6 @@ enum { ALPHA, READY };
 /* The optimizer may push alpha to zero or below; from here its gradient brings it back. */
 static const float LEAST_ALPHA = 1e-6f;
 
-static int levels(const crumb_quant *site) {
-    return 1 << site->bits;
-}
-
 static void observe(const crumb_quant_call *call) {
     if (call->state[READY][0] == 0.0f) {
         call->state[ALPHA][0] = (float)((const pact_params *)call->site->params)->alpha;
@@ -28,7 +25,7 @@ static void observe(const crumb_quant_call *call) {
 }
 
 static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
-    float top = (float)(levels(call->site) - 1), alpha = call->state[ALPHA][0];
+    float top = (float)(crumb_levels_all(call->site) - 1), alpha = call->state[ALPHA][0];
     alpha = alpha < LEAST_ALPHA ? LEAST_ALPHA : alpha;
     *u = crumb_uniform_make(alpha / top, 0.0f, top);
     u->grad_scale = 1.0f / top; /* above alpha the form counts dy * hi */
@@ -57,7 +54,7 @@ const crumb_quantizer crumb_quantizer_pact = {
     .params_size = sizeof(pact_params),
     .state =
         (const crumb_quant_state[]){{.name = "alpha", .learned = true, .preset = 8.0f, .decay = 1.0f}, {.name = "ready"}, {0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .observe = observe,
     .fake = crumb_uniform_call_fake,
     .grad = crumb_uniform_call_grad,

@@ -80,6 +80,10 @@ void crumb_straight_through(const crumb_quant_call *call, float limit, float gai
     }
 }
 
+int crumb_levels_all(const crumb_quant *site) {
+    return 1 << site->bits;
+}
+
 void crumb_binary_fake(const crumb_quant_call *call, const float *alpha, bool per_channel) {
     int64_t groups = per_channel ? call->site->channels : 1, size = call->count / groups;
     for (int64_t g = 0; g < groups; g++) {

@@ -30,6 +30,9 @@ float crumb_statistic_mean_abs(const crumb_quant_call *call, const float *x, int
 /* dx = gain * dy where |x| <= limit, else 0. INFINITY and 1: the gradient passes unchanged. */
 void crumb_straight_through(const crumb_quant_call *call, float limit, float gain);
 
+/* 2^bits: a quantizer that uses every code. */
+int crumb_levels_all(const crumb_quant *site);
+
 /* y = alpha * sign(x), sign(0) = +1; alpha[o] for output channel o of a weight, or alpha[0] for all. */
 void crumb_binary_fake(const crumb_quant_call *call, const float *alpha, bool per_channel);
 /* Its codes -1 and +1. */

@@ -10,11 +10,6 @@ typedef struct sign_params {
     int gradient; /* 0 hard_tanh, 1 quadratic */
 } sign_params;
 
-static int levels(const crumb_quant *site) {
-    (void)site;
-    return 2;
-}
-
 static void fake(const crumb_quant_call *call) {
     const float *x = call->x;
     float *y = call->y;
@@ -68,7 +63,7 @@ const crumb_quantizer crumb_quantizer_sign = {
         },
     .params_size = sizeof(sign_params),
     .state = (const crumb_quant_state[]){{0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .fake = fake,
     .grad = grad,
     .encode = encode,

@@ -17,11 +17,6 @@ typedef struct xnor_params {
 
 enum { ALPHA };
 
-static int levels(const crumb_quant *site) {
-    (void)site;
-    return 2;
-}
-
 static void project(const crumb_quant_call *call, float *latent) {
     int64_t inputs = crumb_shape_last(call->shape);
     for (int64_t row = 0; row < call->count; row += inputs) {
@@ -86,7 +81,7 @@ const crumb_quantizer crumb_quantizer_xnor = {
         },
     .params_size = sizeof(xnor_params),
     .state = (const crumb_quant_state[]){{.name = "alpha", .per_channel = true}, {0}},
-    .levels = levels,
+    .levels = crumb_levels_all,
     .observe = observe,
     .fake = fake,
     .grad = grad,

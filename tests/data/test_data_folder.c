@@ -1,27 +1,12 @@
 /* Folders of PNG and JPEG files: layouts, decoding, and every way a file can be wrong. */
-#include "samples.h"
+#include "fixture.h"
 
 #include "data/readers.h"
 
-typedef struct fixture {
-    crumb_ctx *ctx;
-    char folder[64], spec[128];
-} fixture;
-
 static int setup(void **state) {
-    fixture *f = calloc(1, sizeof(*f));
-    crumb_ctx_create(&f->ctx, NULL);
-    strcpy(f->folder, test_folder());
-    snprintf(f->spec, sizeof(f->spec), "folder:%s:train", f->folder);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
+    fixture_make(state);
     fixture *f = *state;
-    remove_folder(f->folder);
-    crumb_ctx_destroy(f->ctx);
-    free(f);
+    snprintf(f->spec, sizeof(f->spec), "folder:%s:train", f->folder);
     return 0;
 }
 
@@ -181,10 +166,10 @@ static void pictures_that_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(classes_are_sorted_and_pictures_decoded, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_folder_serves_both_splits, setup, teardown),
-        cmocka_unit_test_setup_teardown(layouts_that_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(pictures_that_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(classes_are_sorted_and_pictures_decoded, setup, fixture_drop),
+        cmocka_unit_test_setup_teardown(one_folder_serves_both_splits, setup, fixture_drop),
+        cmocka_unit_test_setup_teardown(layouts_that_are_refused, setup, fixture_drop),
+        cmocka_unit_test_setup_teardown(pictures_that_are_refused, setup, fixture_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

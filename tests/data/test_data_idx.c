@@ -1,26 +1,5 @@
 /* IDX and CIFAR: what is read, and every way a file can be wrong. */
-#include "samples.h"
-
-typedef struct fixture {
-    crumb_ctx *ctx;
-    char folder[64], spec[128];
-} fixture;
-
-static int setup(void **state) {
-    fixture *f = calloc(1, sizeof(*f));
-    crumb_ctx_create(&f->ctx, NULL);
-    strcpy(f->folder, test_folder());
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    remove_folder(f->folder);
-    crumb_ctx_destroy(f->ctx);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static void save_idx(fixture *f) {
     bytes images = idx_images(30, 5, 4), labels = idx_labels(30, 10);
@@ -215,11 +194,11 @@ static void cifar_names_what_is_wrong(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(idx_reads_plain_and_gzipped, setup, teardown),
-        cmocka_unit_test_setup_teardown(idx_names_what_is_wrong, setup, teardown),
-        cmocka_unit_test_setup_teardown(idx_damaged_gzip, setup, teardown),
-        cmocka_unit_test_setup_teardown(cifar_reads_both_sets, setup, teardown),
-        cmocka_unit_test_setup_teardown(cifar_names_what_is_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(idx_reads_plain_and_gzipped, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(idx_names_what_is_wrong, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(idx_damaged_gzip, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(cifar_reads_both_sets, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(cifar_names_what_is_wrong, fixture_make, fixture_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,27 +1,12 @@
 /* SVHN from MATLAB 5 files: compressed as published and plain, and every way a file can be wrong. */
-#include "samples.h"
+#include "fixture.h"
 
 #include "data/readers.h"
 
-typedef struct fixture {
-    crumb_ctx *ctx;
-    char folder[64], spec[128];
-} fixture;
-
 static int setup(void **state) {
-    fixture *f = calloc(1, sizeof(*f));
-    crumb_ctx_create(&f->ctx, NULL);
-    strcpy(f->folder, test_folder());
-    snprintf(f->spec, sizeof(f->spec), "svhn:%s", f->folder);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
+    fixture_make(state);
     fixture *f = *state;
-    remove_folder(f->folder);
-    crumb_ctx_destroy(f->ctx);
-    free(f);
+    snprintf(f->spec, sizeof(f->spec), "svhn:%s", f->folder);
     return 0;
 }
 
@@ -132,9 +117,9 @@ static void svhn_names_what_is_wrong(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(svhn_reads_compressed_and_plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(svhn_reads_compressed_and_plain, setup, fixture_drop),
         cmocka_unit_test(every_number_type_is_read),
-        cmocka_unit_test_setup_teardown(svhn_names_what_is_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(svhn_names_what_is_wrong, setup, fixture_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,28 +1,7 @@
 /* npy and npz: versions, types, members, and every way a file can be wrong. */
-#include "samples.h"
+#include "fixture.h"
 
 #include "data/readers.h"
-
-typedef struct fixture {
-    crumb_ctx *ctx;
-    char folder[64], spec[128];
-} fixture;
-
-static int setup(void **state) {
-    fixture *f = calloc(1, sizeof(*f));
-    crumb_ctx_create(&f->ctx, NULL);
-    strcpy(f->folder, test_folder());
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    remove_folder(f->folder);
-    crumb_ctx_destroy(f->ctx);
-    free(f);
-    return 0;
-}
 
 /* count images of 4 x 3 x 2, as bytes, f4 (4) or f8 (8). */
 static bytes samples(int version, int count, int item) {
@@ -236,11 +215,11 @@ static void arrays_that_do_not_fit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(npy_reads_versions_and_types, setup, teardown),
-        cmocka_unit_test_setup_teardown(npz_reads_stored_and_deflated, setup, teardown),
-        cmocka_unit_test_setup_teardown(npz_names_what_is_wrong, setup, teardown),
-        cmocka_unit_test_setup_teardown(npy_names_what_is_wrong, setup, teardown),
-        cmocka_unit_test_setup_teardown(arrays_that_do_not_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(npy_reads_versions_and_types, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(npz_reads_stored_and_deflated, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(npz_names_what_is_wrong, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(npy_names_what_is_wrong, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(arrays_that_do_not_fit, fixture_make, fixture_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,28 +1,7 @@
 /* Data sets as a caller sees them: the spec, the registry, contact sheets, digits. */
-#include "samples.h"
+#include "fixture.h"
 
 #include "base/param.h"
-
-typedef struct fixture {
-    crumb_ctx *ctx;
-    char folder[64], spec[128];
-} fixture;
-
-static int setup(void **state) {
-    fixture *f = calloc(1, sizeof(*f));
-    crumb_ctx_create(&f->ctx, NULL);
-    strcpy(f->folder, test_folder());
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    remove_folder(f->folder);
-    crumb_ctx_destroy(f->ctx);
-    free(f);
-    return 0;
-}
 
 static void specs_are_taken_apart(void **state) {
     fixture *f = *state;
@@ -225,13 +204,13 @@ static void digits_use_the_range(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(specs_are_taken_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(specs_are_taken_apart, fixture_make, fixture_drop),
         cmocka_unit_test(rows_are_complete_and_sorted),
-        cmocka_unit_test_setup_teardown(sheet_is_grouped_by_class, setup, teardown),
-        cmocka_unit_test_setup_teardown(sheet_survives_want_of_memory, setup, teardown),
-        cmocka_unit_test_setup_teardown(sheet_reduces_large_pictures, setup, teardown),
+        cmocka_unit_test_setup_teardown(sheet_is_grouped_by_class, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(sheet_survives_want_of_memory, fixture_make, fixture_drop),
+        cmocka_unit_test_setup_teardown(sheet_reduces_large_pictures, fixture_make, fixture_drop),
         cmocka_unit_test(digits_depend_on_the_seed_alone),
-        cmocka_unit_test_setup_teardown(digits_use_the_range, setup, teardown),
+        cmocka_unit_test_setup_teardown(digits_use_the_range, fixture_make, fixture_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,17 @@ static inline crumb_status fixture_recipe(crumb_ctx *ctx, const char *model, con
     return crumb_recipe_parse(ctx, "fixture.yaml", text, strlen(text), overrides, count, NULL, NULL, recipe);
 }
 
+/* A recipe of FIXTURE_MLP whose timeline is refused with this message. */
+static inline void fixture_refuses(crumb_ctx *ctx, const char *quantize, const char *train, const char *strategies,
+                                   const char *message) {
+    crumb_recipe *recipe;
+    char *text;
+    const char *const overrides[] = {strategies, NULL};
+    assert_ok(ctx, fixture_recipe(ctx, FIXTURE_MLP, quantize, train, overrides, &recipe));
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, message, crumb_recipe_timeline(recipe, &text));
+    crumb_recipe_free(recipe);
+}
+
 /* ---- A strategy that uses every hook: three phases of falling bits; masks drawn for each step; a penalty on the first layer's
  * weights; their mean over the minima of a cyclic rate, taken over at the end of each phase. */
 

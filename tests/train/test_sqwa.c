@@ -305,12 +305,7 @@ static void the_average_is_measured_in_float(void **state) {
 /* ---- What is refused. */
 
 static void refuse(const char *quantize, const char *strategies, const char *message) {
-    crumb_recipe *recipe;
-    char *text;
-    const char *const overrides[] = {strategies, NULL};
-    assert_ok(ctx, fixture_recipe(ctx, FIXTURE_MLP, quantize, "epochs: 20", overrides, &recipe));
-    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, message, crumb_recipe_timeline(recipe, &text));
-    crumb_recipe_free(recipe);
+    fixture_refuses(ctx, quantize, "epochs: 20", strategies, message);
 }
 
 static void refusals(void **state) {

@@ -7,14 +7,9 @@ static void adam_step(const void *params, float *w, const float *g, float *const
 }
 
 static const crumb_param adam_table[] = {
-    {"lr", CRUMB_PARAM_REAL, offsetof(crumb_adam_params, lr), "0.001", 0, 1000, NULL, "learning rate"},
-    {"weight_decay", CRUMB_PARAM_REAL, offsetof(crumb_adam_params, weight_decay), "0", 0, 10, NULL,
-     "L2 penalty: this times the weight is added to its gradient"},
-    {"beta1", CRUMB_PARAM_REAL, offsetof(crumb_adam_params, beta1), "0.9", 0, 0.999999, NULL, "memory of the mean gradient"},
-    {"beta2", CRUMB_PARAM_REAL, offsetof(crumb_adam_params, beta2), "0.999", 0, 0.999999, NULL,
-     "memory of the mean squared gradient"},
-    {"eps", CRUMB_PARAM_REAL, offsetof(crumb_adam_params, eps), "1e-08", 1e-30, 1, NULL,
-     "added to the root of the second moment"},
+    CRUMB_ADAM_ROW(lr, "0.001", 0, 1000, "learning rate"),
+    CRUMB_ADAM_ROW(weight_decay, "0", 0, 10, "L2 penalty: this times the weight is added to its gradient"),
+    CRUMB_ADAM_MOMENTS,
     {0},
 };
 

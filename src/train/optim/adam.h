@@ -31,4 +31,12 @@ static inline void crumb_adam_update(const crumb_adam_params *p, float *w, const
     }
 }
 
+/* Rows of both tables behind weight_decay. */
+#define CRUMB_ADAM_ROW(member, preset, min, max, doc)                                                                          \
+    { #member, CRUMB_PARAM_REAL, offsetof(crumb_adam_params, member), preset, min, max, NULL, doc }
+#define CRUMB_ADAM_MOMENTS                                                                                                     \
+    CRUMB_ADAM_ROW(beta1, "0.9", 0, 0.999999, "memory of the mean gradient"),                                                  \
+        CRUMB_ADAM_ROW(beta2, "0.999", 0, 0.999999, "memory of the mean squared gradient"),                                    \
+        CRUMB_ADAM_ROW(eps, "1e-08", 1e-30, 1, "added to the root of the second moment")
+
 #endif
