@@ -150,6 +150,9 @@ void cli_progress_draw(cli_progress *progress, double fraction, const char *befo
 void cli_progress_end(cli_progress *progress);                    /* clears the bar */
 bool cli_count_progress(void *user, int64_t done, int64_t total); /* user: cli_progress; images of an evaluation */
 
+/* Lets idle threads sleep soon (waiting.c); starts the command once more with the same arguments, so it comes first. */
+void cli_wait_briefly(char *const *argv);
+
 /* Asks for SIGINT and SIGTERM to be noted instead of ending the program; a second one ends it. */
 void cli_catch_signals(void);
 bool cli_interrupted(void);

@@ -113,5 +113,6 @@ int main(int argc, char **argv) {
         cli_help_command(self.command, stdout);
         return finish(&self, CLI_DONE);
     }
+    cli_wait_briefly(argv);
     return finish(&self, run(&self, argc - 2, argv + 2));
 }
