@@ -13,7 +13,11 @@ enum {
     CRUMB_EMIT_PASSED = 1 << 3,      /* quantize, THRESHOLDS */
     CRUMB_EMIT_TOTAL_SMALL = 1 << 4, /* sum of a window's indices below 64 */
     CRUMB_EMIT_TOTAL = 1 << 5,
-    CRUMB_EMIT_PRODUCTS = 1 << 6 /* two products */
+    CRUMB_EMIT_PRODUCTS = 1 << 6, /* two products */
+    CRUMB_EMIT_SIGMOID = 1 << 7,
+    CRUMB_EMIT_TANH = 1 << 8,
+    CRUMB_EMIT_EXPONENTIAL = 1 << 9, /* of doubles, as pack/functions.c computes it; so logarithm */
+    CRUMB_EMIT_LOGARITHM = 1 << 10
 };
 
 enum { CRUMB_EMIT_LEVELS = 4, CRUMB_EMIT_WIDTHS = 10, CRUMB_EMIT_EXPRESSION = 512 };
@@ -78,6 +82,16 @@ void crumb_emit_close_pixels(crumb_emit *e);
 void crumb_emit_place(crumb_emit *e);
 /* "row * 2 - 1": where in the input a window begins; a number for a single pixel. */
 crumb_expression crumb_emit_position(const crumb_emit *e, const char *name, int32_t stride, int32_t padding);
+
+/* The same, and the loop over channels `c` in them, with its place. */
+void crumb_emit_open_elements(crumb_emit *e);
+void crumb_emit_close_elements(crumb_emit *e);
+/* Channel c of the root's k-th input at a pixel. */
+crumb_expression crumb_emit_input_at(crumb_emit *e, int32_t k, const char *row, const char *column, const char *c);
+
+void crumb_emit_gather(crumb_emit *e); /* emit_gather.c */
+void crumb_emit_constant(crumb_emit *e);
+void crumb_emit_function(crumb_emit *e); /* emit_function.c: div, sigmoid, tanh, softmax, log_softmax, lrn */
 
 /* ---- emit_conv.c: sums over windows */
 

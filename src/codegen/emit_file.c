@@ -134,10 +134,23 @@ static void print_string(crumb_text *out, const char *text) {
     crumb_text_print(out, "\",\n");
 }
 
+/* Of constants alone, nothing depends on the image. */
+static bool reads_image(const crumb_emit *e) {
+    bool reads = false;
+    for (int32_t v = 0; v < e->g->packed->values; v++) {
+        const crumb_codegen_value *value = &e->g->value[v];
+        reads = reads || (value->read && (value->where == CRUMB_CODEGEN_TABLE || value->where == CRUMB_CODEGEN_IMAGE));
+    }
+    return reads;
+}
+
 static void print_entries(crumb_emit *e, crumb_text *out) {
     const crumb_packed *packed = e->g->packed;
     const char *name = e->g->name;
     crumb_text_print(out, "\nvoid %s_run(const %s, float *logits) {\n", name, e->g->reals ? "float *image" : "uint8_t *pixels");
+    if (!reads_image(e)) {
+        crumb_text_print(out, "    (void)%s;\n", e->g->reals ? "image" : "pixels");
+    }
     for (e->s = 0; e->s < e->g->stages; e->s++) {
         e->stage = &e->g->stage[e->s];
         crumb_text_print(out, "    run_%s(%s);\n", e->stage->name, crumb_emit_parameters(e, false).text);

@@ -76,6 +76,87 @@ static const struct {
                           "    return sum + (x & 0xffffu) * (w & 0xffffu) + (x >> 16) * (w >> 16);\n"
                           "#endif\n"
                           "}\n"},
+    {CRUMB_EMIT_EXPONENTIAL,
+     "/* 2^n; 2^1024 is infinite. */\n"
+     "static double power_of_two(int32_t n) {\n"
+     "    union {\n"
+     "        double real;\n"
+     "        uint64_t bits;\n"
+     "    } x;\n"
+     "    x.bits = (uint64_t)(n + 1023) << 52;\n"
+     "    return x.real;\n"
+     "}\n"
+     "\n"
+     "/* A product that is rounded, whatever follows. */\n"
+     "static double product(double a, double b) {\n"
+     "    const volatile double made = a * b;\n"
+     "    return made;\n"
+     "}\n"
+     "\n"
+     "/* exp(x) = 2^n exp(r), |r| < 0.35: the series up to r^13. */\n"
+     "static double exponential(double x) {\n"
+     "    static const double term[] = {1.0,           1.0,            1.0 / 2,          1.0 / 6,          1.0 / 24,\n"
+     "                                  1.0 / 120,     1.0 / 720,      1.0 / 5040,       1.0 / 40320,      1.0 / 362880,\n"
+     "                                  1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600., 1.0 / 6227020800.};\n"
+     "    double r, sum = 0.0;\n"
+     "    int32_t n, i;\n"
+     "    if (!(x < 710.0)) {\n"
+     "        return x + power_of_two(1024);\n"
+     "    }\n"
+     "    if (x < -746.0) {\n"
+     "        return 0.0;\n"
+     "    }\n"
+     "    n = (int32_t)(product(x, 0x1.71547652b82fep0) + (x < 0.0 ? -0.5 : 0.5));\n"
+     "    r = (x - product(n, 0x1.62e42feep-1)) - product(n, 0x1.a39ef35793c76p-33);\n"
+     "    for (i = 13; i >= 0; i--) {\n"
+     "        sum = product(sum, r) + term[i];\n"
+     "    }\n"
+     "    return sum * power_of_two(n / 2) * power_of_two(n - n / 2);\n"
+     "}\n"},
+    {CRUMB_EMIT_LOGARITHM,
+     "/* log(2^n m) = n ln 2 + 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.18: the series up to s^21. */\n"
+     "static double logarithm(double x) {\n"
+     "    union {\n"
+     "        double real;\n"
+     "        uint64_t bits;\n"
+     "    } m;\n"
+     "    double s, square, sum = 0.0;\n"
+     "    int32_t n = 0, i;\n"
+     "    if (!(x > 0.0)) {\n"
+     "        return x < 0.0 || x > 0.0 || !(x >= 0.0) ? power_of_two(1024) - power_of_two(1024) : -power_of_two(1024);\n"
+     "    }\n"
+     "    if (x > 1.7976931348623157e308) {\n"
+     "        return x;\n"
+     "    }\n"
+     "    if (x < 0x1p-1022) {\n"
+     "        x *= 0x1p54;\n"
+     "        n = -54;\n"
+     "    }\n"
+     "    m.real = x;\n"
+     "    n += (int32_t)(m.bits >> 52) - 1023;\n"
+     "    m.bits = (m.bits & (((uint64_t)1 << 52) - 1)) | (uint64_t)1023 << 52;\n"
+     "    if (m.real >= 0x1.6a09e667f3bcdp0) {\n"
+     "        m.real *= 0.5;\n"
+     "        n++;\n"
+     "    }\n"
+     "    s = (m.real - 1.0) / (m.real + 1.0);\n"
+     "    square = s * s;\n"
+     "    for (i = 21; i >= 1; i -= 2) {\n"
+     "        sum = product(sum, square) + 1.0 / (double)i;\n"
+     "    }\n"
+     "    return product(n, 0x1.62e42feep-1) + (product(2.0 * s, sum) + product(n, 0x1.a39ef35793c76p-33));\n"
+     "}\n"},
+    {CRUMB_EMIT_SIGMOID, "/* 1 / (1 + exp(-x)) */\n"
+                         "static float sigmoid(float x) {\n"
+                         "    const double e = exponential(x < 0.0f ? (double)x : -(double)x);\n"
+                         "    return (float)((x < 0.0f ? e : 1.0) / (1.0 + e));\n"
+                         "}\n"},
+    {CRUMB_EMIT_TANH,
+     "static float hyperbolic_tangent(float x) {\n"
+     "    const double v = (double)x, magnitude = v < 0.0 ? -v : v, e = exponential(-2.0 * magnitude);\n"
+     "    const double t = magnitude < 1e-4 ? magnitude - magnitude * magnitude * magnitude / 3.0 : (1.0 - e) / (1.0 + e);\n"
+     "    return (float)(v < 0.0 ? -t : t);\n"
+     "}\n"},
 };
 
 static void print_levels(const crumb_emit *e, crumb_text *out) {
@@ -131,7 +212,9 @@ static void print_indices(const crumb_emit *e, crumb_text *out) {
 }
 
 void crumb_emit_helpers(const crumb_emit *e, crumb_text *out) {
+    const unsigned exponentials = CRUMB_EMIT_SIGMOID | CRUMB_EMIT_TANH | CRUMB_EMIT_LOGARITHM;
     unsigned uses = e->uses | ((e->uses & CRUMB_EMIT_ROUNDED) != 0 ? CRUMB_EMIT_TIMES : 0);
+    uses |= (uses & exponentials) != 0 ? CRUMB_EMIT_EXPONENTIAL : 0;
     for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++) {
         if ((uses & helpers[i].use) != 0) {
             crumb_text_print(out, "\n%s", helpers[i].text);

@@ -49,13 +49,13 @@ void crumb_emit_place(crumb_emit *e) {
     }
 }
 
-static void open_elements(crumb_emit *e) {
+void crumb_emit_open_elements(crumb_emit *e) {
     crumb_emit_open_pixels(e);
     crumb_emit_open(e, "for (int32_t c = 0; c < %d; c++)", (int)e->stage->channels);
     crumb_emit_place(e);
 }
 
-static void close_elements(crumb_emit *e) {
+void crumb_emit_close_elements(crumb_emit *e) {
     crumb_emit_close(e);
     crumb_emit_close_pixels(e);
 }
@@ -68,8 +68,7 @@ static const crumb_codegen_value *input_of(const crumb_emit *e, int32_t k) {
     return &e->g->value[crumb_codegen_input(e->g, e->stage->root, k)];
 }
 
-/* Channel c of the k-th input at a pixel. */
-static crumb_expression read_at(crumb_emit *e, int32_t k, const char *row, const char *column, const char *c) {
+crumb_expression crumb_emit_input_at(crumb_emit *e, int32_t k, const char *row, const char *column, const char *c) {
     const crumb_codegen_value *x = input_of(e, k);
     crumb_expression at = crumb_expression_of("(%s * %d + %s) * %d + %s", row, (int)x->width, column, (int)x->channels, c);
     return crumb_emit_read(e, crumb_codegen_input(e->g, e->stage->root, k), x->height * x->width == 1 ? c : at.text, c);
@@ -84,13 +83,16 @@ static const char *type_of(crumb_emit *e, int32_t k) {
 /* "const int32_t top = ..., bottom = ...;": the window's part inside the image. Returns whether some window reaches out. */
 static bool print_side(crumb_emit *e, const char *from, const char *to, const char *name, int32_t count, int32_t size) {
     const crumb_packed_node *node = root_of(e);
-    crumb_expression start = crumb_emit_position(e, name, node->stride, node->padding);
-    crumb_expression end = crumb_emit_position(e, name, node->stride, node->padding - node->kernel_height);
-    if (node->kernel_height > node->padding) { /* not "row - -2" */
-        crumb_expression at = crumb_emit_position(e, name, node->stride, 0);
-        end = crumb_expression_of("%s + %d", at.text, (int)(node->kernel_height - node->padding));
+    bool across = name[0] == 'c';
+    int32_t kernel = across ? node->kernel_width : node->kernel_height;
+    int32_t stride = across ? crumb_packed_stride_width(node) : node->stride;
+    crumb_expression start = crumb_emit_position(e, name, stride, node->padding);
+    crumb_expression end = crumb_emit_position(e, name, stride, node->padding - kernel);
+    if (kernel > node->padding) { /* not "row - -2" */
+        crumb_expression at = crumb_emit_position(e, name, stride, 0);
+        end = crumb_expression_of("%s + %d", at.text, (int)(kernel - node->padding));
     }
-    bool beyond = (int64_t)(count - 1) * node->stride - node->padding + node->kernel_height > size;
+    bool beyond = (int64_t)(count - 1) * stride - node->padding + kernel > size;
     crumb_emit_line(e, node->padding > 0 ? "const int32_t %s = %s > 0 ? %s : 0;" : "const int32_t %s = %s;", from, start.text,
                     start.text);
     if (beyond) {
@@ -108,27 +110,27 @@ static bool open_window(crumb_emit *e) {
 }
 
 static void emit_max_pool(crumb_emit *e) {
-    open_elements(e);
+    crumb_emit_open_elements(e);
     open_window(e);
-    crumb_emit_line(e, "%s best = %s;", type_of(e, 0), read_at(e, 0, "top", "left", "c").text);
+    crumb_emit_line(e, "%s best = %s;", type_of(e, 0), crumb_emit_input_at(e, 0, "top", "left", "c").text);
     crumb_emit_open(e, "for (int32_t h = top; h < bottom; h++)");
     crumb_emit_open(e, "for (int32_t w = left; w < right; w++)");
-    crumb_emit_line(e, "const %s u = %s;", type_of(e, 0), read_at(e, 0, "h", "w", "c").text);
+    crumb_emit_line(e, "const %s u = %s;", type_of(e, 0), crumb_emit_input_at(e, 0, "h", "w", "c").text);
     crumb_emit_line(e, "best = u > best ? u : best;");
     crumb_emit_close(e);
     crumb_emit_close(e);
     crumb_emit_tail(e, "best");
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 static void emit_average_pool(crumb_emit *e) {
     const crumb_packed_node *node = root_of(e);
-    open_elements(e);
+    crumb_emit_open_elements(e);
     bool varies = open_window(e) && node->count_inside;
     crumb_emit_line(e, "float sum = 0.0f;");
     crumb_emit_open(e, "for (int32_t h = top; h < bottom; h++)");
     crumb_emit_open(e, "for (int32_t w = left; w < right; w++)");
-    crumb_emit_line(e, "sum += %s;", read_at(e, 0, "h", "w", "c").text);
+    crumb_emit_line(e, "sum += %s;", crumb_emit_input_at(e, 0, "h", "w", "c").text);
     crumb_emit_close(e);
     crumb_emit_close(e);
     crumb_expression divided = crumb_expression_of("times(sum, 1.0f / (float)((bottom - top) * (right - left)))");
@@ -138,13 +140,13 @@ static void emit_average_pool(crumb_emit *e) {
     }
     e->uses |= CRUMB_EMIT_TIMES;
     crumb_emit_tail(e, divided.text);
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 static void emit_global_average_pool(crumb_emit *e) {
     const crumb_codegen_value *x = input_of(e, 0);
     int32_t pixels = x->height * x->width;
-    open_elements(e);
+    crumb_emit_open_elements(e);
     crumb_emit_line(e, "float sum = 0.0f;");
     crumb_emit_open(e, "for (int32_t k = 0; k < %d; k++)", (int)pixels);
     crumb_expression at = crumb_expression_of("k * %d + c", (int)x->channels);
@@ -152,14 +154,14 @@ static void emit_global_average_pool(crumb_emit *e) {
     crumb_emit_close(e);
     e->uses |= CRUMB_EMIT_TIMES;
     crumb_emit_tail(e, crumb_expression_of("times(sum, %s)", crumb_emit_real(1.0f / (float)pixels).text).text);
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 /* ---- Moving elements. */
 
 static void emit_concat(crumb_emit *e) {
     int32_t inputs = root_of(e)->inputs, start = 0;
-    open_elements(e);
+    crumb_emit_open_elements(e);
     crumb_emit_line(e, "float u;");
     for (int32_t k = 0; k < inputs; k++) {
         crumb_expression c = start == 0 ? crumb_expression_of("c") : crumb_expression_of("c - %d", (int)start);
@@ -169,31 +171,31 @@ static void emit_concat(crumb_emit *e) {
         } else {
             crumb_emit_open(e, "%sif (c < %d)", k > 0 ? "else " : "", (int)start);
         }
-        crumb_emit_line(e, "u = %s;", read_at(e, k, "row", "column", c.text).text);
+        crumb_emit_line(e, "u = %s;", crumb_emit_input_at(e, k, "row", "column", c.text).text);
         crumb_emit_close(e);
     }
     crumb_emit_tail(e, "u");
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 static void emit_pad(crumb_emit *e) {
     const crumb_packed_node *node = root_of(e);
     crumb_expression c = node->before == 0 ? crumb_expression_of("c") : crumb_expression_of("c - %d", (int)node->before);
-    open_elements(e);
+    crumb_emit_open_elements(e);
     crumb_emit_line(e, "float u = 0.0f;");
     crumb_emit_open(e, "if (c >= %d && c < %d)", (int)node->before, (int)(node->before + input_of(e, 0)->channels));
-    crumb_emit_line(e, "u = %s;", read_at(e, 0, "row", "column", c.text).text);
+    crumb_emit_line(e, "u = %s;", crumb_emit_input_at(e, 0, "row", "column", c.text).text);
     crumb_emit_close(e);
     crumb_emit_tail(e, "u");
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 static void emit_subsample(crumb_emit *e) {
     crumb_expression row = crumb_emit_position(e, "row", root_of(e)->stride, 0);
     crumb_expression column = crumb_emit_position(e, "column", root_of(e)->stride, 0);
-    open_elements(e);
-    crumb_emit_tail(e, read_at(e, 0, row.text, column.text, "c").text);
-    close_elements(e);
+    crumb_emit_open_elements(e);
+    crumb_emit_tail(e, crumb_emit_input_at(e, 0, row.text, column.text, "c").text);
+    crumb_emit_close_elements(e);
 }
 
 /* The output's channel c is the input's channel c / pixels. */
@@ -203,15 +205,15 @@ static void emit_flatten(crumb_emit *e) {
     crumb_expression channel = crumb_expression_of(pixels > 1 ? "c / %d" : "c", (int)pixels);
     crumb_expression at =
         crumb_expression_of(pixels > 1 ? "c %% %d * %d + c / %d" : "c", (int)pixels, (int)x->channels, (int)pixels);
-    open_elements(e);
+    crumb_emit_open_elements(e);
     crumb_emit_tail(e, crumb_emit_read(e, value, at.text, channel.text).text);
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 static void emit_elements(crumb_emit *e) {
-    open_elements(e);
+    crumb_emit_open_elements(e);
     crumb_emit_tail(e, "");
-    close_elements(e);
+    crumb_emit_close_elements(e);
 }
 
 /* ---- The function. */
@@ -243,8 +245,17 @@ static void emit_root(crumb_emit *e) {
     case CRUMB_PACKED_SUBSAMPLE:
         emit_subsample(e);
         break;
-    default:
+    case CRUMB_PACKED_FLATTEN:
         emit_flatten(e);
+        break;
+    case CRUMB_PACKED_GATHER:
+        crumb_emit_gather(e);
+        break;
+    case CRUMB_PACKED_CONSTANT:
+        crumb_emit_constant(e);
+        break;
+    default:
+        crumb_emit_function(e);
         break;
     }
 }

@@ -11,7 +11,8 @@
 enum { BYTE_MAX = 255 };
 
 static bool moves_elements(crumb_packed_op op) {
-    return op == CRUMB_PACKED_MAX_POOL || op == CRUMB_PACKED_SUBSAMPLE || op == CRUMB_PACKED_FLATTEN;
+    return op == CRUMB_PACKED_MAX_POOL || op == CRUMB_PACKED_SUBSAMPLE || op == CRUMB_PACKED_FLATTEN ||
+           op == CRUMB_PACKED_GATHER;
 }
 
 static bool has_zero(const crumb_packed_codes *codes) {

@@ -30,8 +30,9 @@ static int32_t pooling_stage(const crumb_codegen *g, int32_t i) {
         return -1;
     }
     const crumb_codegen_stage *stage = &g->stage[s];
-    bool side_by_side = node->kernel_height == node->stride && node->padding == 0 && y->height * node->stride <= x->height &&
-                        y->width * node->stride <= x->width;
+    bool square = node->kernel_height == node->kernel_width && crumb_packed_stride_width(node) == node->stride;
+    bool side_by_side = square && node->kernel_height == node->stride && node->padding == 0 &&
+                        y->height * node->stride <= x->height && y->width * node->stride <= x->width;
     bool convolves = stage->root >= 0 && g->packed->node[stage->root].op == CRUMB_PACKED_CONV2D && stage->pool < 0;
     return side_by_side && convolves && only_this_is_read(g, s, value) ? s : -1;
 }

@@ -3,17 +3,14 @@
 
 #include "base/threads.h"
 #include "lower/exact_parts.h"
+#include "lower/lower.h"
 #include "ops/params.h"
 
 #include <math.h>
 #include <string.h>
 
 static bool is_layer(const crumb_node *node) {
-    return node->op == &crumb_op_conv2d || node->op == &crumb_op_linear;
-}
-
-static bool is_affine(const crumb_node *node) {
-    return node->op == &crumb_op_batch_norm || node->op == &crumb_op_shift;
+    return node->op == &crumb_op_conv2d || node->op == &crumb_op_linear || node->op == &crumb_op_conv_transpose2d;
 }
 
 static bool is_weight_site(const crumb_graph *graph, int node) {
@@ -39,6 +36,9 @@ static crumb_status take_weight(crumb_exact *exact, int index) {
     int maker = graph->value[graph->node[index].input[1]].node;
     if (maker < 0) {
         return CRUMB_OK;
+    }
+    if (graph->node[index].op == &crumb_op_conv_transpose2d) {
+        return crumb_fail(exact->ctx, CRUMB_ERROR_UNSUPPORTED, "%s: its weight is computed", graph->node[index].name);
     }
     crumb_quant_call call = crumb_node_call(graph, maker);
     if (call.site->quantizer->observe != NULL) {
@@ -92,8 +92,13 @@ static void fold_factors(const exact_step *s) {
     s->y->sum = folds ? s->x->sum : s->x->real;
     for (int64_t c = 0; c < crumb_shape_last(s->out); c++) {
         double multiplier = folds ? s->x->multiplier[c] : 1, bias = folds ? s->x->bias[c] : 0;
-        if (s->node->op == &crumb_op_shift) {
-            bias += (double)graph->value[input[1]].data[c];
+        if (s->node->op != &crumb_op_batch_norm) {
+            double v = (double)graph->value[input[1]].data[c];
+            bias += s->node->op == &crumb_op_shift || s->node->op == &crumb_op_add ? v : s->node->op == &crumb_op_sub ? -v : 0;
+            multiplier = s->node->op == &crumb_op_mul   ? multiplier * v
+                         : s->node->op == &crumb_op_div ? multiplier / v
+                                                        : multiplier;
+            bias = s->node->op == &crumb_op_mul ? bias * v : s->node->op == &crumb_op_div ? bias / v : bias;
         } else {
             double eps = ((const crumb_batch_norm_params *)s->node->params)->eps;
             double gain = (double)graph->value[input[1]].data[c] / sqrt((double)graph->value[input[4]].data[c] + eps);
@@ -127,7 +132,9 @@ static exact_step step_of(crumb_exact *exact, int index) {
 
 /* Codes stay codes through these. */
 static bool keeps_codes(const crumb_op *op) {
-    return op == &crumb_op_max_pool || op == &crumb_op_flatten || op == &crumb_op_dropout || op == &crumb_op_slice;
+    return op == &crumb_op_max_pool || op == &crumb_op_global_max_pool || op == &crumb_op_flatten || op == &crumb_op_dropout ||
+           op == &crumb_op_slice || op == &crumb_op_reshape || op == &crumb_op_transpose || op == &crumb_op_expand ||
+           op == &crumb_op_resize_nearest;
 }
 
 /* And the order of a flattened map through these. */
@@ -138,7 +145,7 @@ static bool keeps_map(const crumb_op *op) {
 
 static crumb_status make_codes(const exact_step *s) {
     const crumb_op *op = s->node->op;
-    bool flattens = op == &crumb_op_flatten && s->in.rank == 4;
+    bool flattens = op == &crumb_op_flatten && s->in.rank == 4 && s->in.dim[0] == 1;
     if (op == &crumb_op_quantize || (keeps_codes(op) && s->x->code != NULL)) {
         s->y->code = crumb_alloc(s->exact->ctx, (size_t)crumb_shape_count(s->out), sizeof(*s->y->code));
         s->y->scale = op == &crumb_op_quantize ? scale_of(s->exact->graph, s->index) : s->x->scale;
@@ -157,13 +164,30 @@ static crumb_status make_factors(const exact_step *s) {
     if (s->y->multiplier == NULL || s->y->bias == NULL) {
         return CRUMB_ERROR_MEMORY;
     }
-    if (is_affine(s->node)) {
+    if (crumb_lower_is_affine(s->exact->graph, s->index)) {
         fold_factors(s);
         return CRUMB_OK;
     }
     s->y->own_sum = crumb_alloc(s->exact->ctx, (size_t)crumb_shape_count(s->out), sizeof(*s->y->own_sum));
     CRUMB_TRY(s->y->own_sum != NULL ? take_weight(s->exact, s->index) : CRUMB_ERROR_MEMORY);
     start_factors(s);
+    return CRUMB_OK;
+}
+
+/* Constants among what the op computes with. */
+static crumb_status copy_constants(crumb_exact *exact, const crumb_node *node) {
+    for (int k = 0; k < node->inputs; k++) {
+        const crumb_value *from = &exact->graph->value[node->input[k]];
+        float **real = &exact->value[node->input[k]].real;
+        if (node->op->roles[k] == CRUMB_DATA && from->data != NULL && *real == NULL) {
+            size_t count = (size_t)crumb_shape_count(from->shape);
+            *real = crumb_alloc(exact->ctx, count, sizeof(**real));
+            if (*real == NULL) {
+                return CRUMB_ERROR_MEMORY;
+            }
+            memcpy(*real, from->data, count * sizeof(**real));
+        }
+    }
     return CRUMB_OK;
 }
 
@@ -176,8 +200,9 @@ static crumb_status make_step(crumb_exact *exact, int index) {
     if (s.y->real == NULL) {
         return CRUMB_ERROR_MEMORY;
     }
+    CRUMB_TRY(copy_constants(exact, s.node));
     CRUMB_TRY(make_codes(&s));
-    return is_layer(s.node) || is_affine(s.node) ? make_factors(&s) : CRUMB_OK;
+    return is_layer(s.node) || crumb_lower_is_affine(exact->graph, index) ? make_factors(&s) : CRUMB_OK;
 }
 
 static crumb_status make_image(crumb_exact *exact, int64_t *largest) {

@@ -31,11 +31,45 @@ crumb_status crumb_lower_fail(const crumb_lowering *l, int node, const char *for
     return crumb_fail(l->ctx, CRUMB_ERROR_UNSUPPORTED, "%s, op %s, cannot be packed: %s", at->name, at->op->name, text);
 }
 
+crumb_status crumb_lower_check_single(const crumb_lowering *l, int node) {
+    int64_t images = l->graph->value[l->graph->node[node].input[0]].shape.dim[0];
+    return images == 1 ? CRUMB_OK : crumb_lower_fail(l, node, "it works on %lld images", (long long)images);
+}
+
+crumb_status crumb_lower_shape(const crumb_lowering *l, int node, crumb_shape shape, crumb_packed_value *value) {
+    int64_t dim[3] = {1, 1, 1};
+    for (int axis = 0; axis < shape.rank; axis++) {
+        dim[axis < shape.rank - 3 ? 0 : axis - shape.rank + 3] *= shape.dim[axis];
+    }
+    if (crumb_shape_count(shape) > CRUMB_PACKED_ELEMENTS_MAX) {
+        return crumb_lower_fail(l, node, "it has %lld elements", (long long)crumb_shape_count(shape));
+    }
+    *value = (crumb_packed_value){.height = (int32_t)dim[0], .width = (int32_t)dim[1], .channels = (int32_t)dim[2]};
+    return CRUMB_OK;
+}
+
+/* A value that is known beforehand. */
+static crumb_status constant(crumb_lowering *l, int node, int value) {
+    const crumb_value *v = &l->graph->value[value];
+    crumb_packed_value shape;
+    if (v->data == NULL) {
+        return crumb_lower_fail(l, node, "%s is not computed from the image", v->name);
+    }
+    CRUMB_TRY(crumb_lower_shape(l, node, v->shape, &shape));
+    crumb_packed_node made = crumb_build_node_of(CRUMB_PACKED_CONSTANT, v->name, 0);
+    made.inputs = 0;
+    made.made_height = shape.height;
+    made.made_width = shape.width;
+    made.extra = crumb_build_floats(&l->build, 1, (int32_t)crumb_packed_elements(&shape), v->data);
+    l->form[value].real = crumb_build_append(&l->build, &made, NULL);
+    return l->build.status;
+}
+
 crumb_status crumb_lower_value(crumb_lowering *l, int node, int value, bool plain, int32_t *packed) {
     crumb_form *form = &l->form[value];
     const char *name = l->graph->value[value].name;
     if (form->real < 0 && form->codes < 0) {
-        return crumb_lower_fail(l, node, "%s is not computed from the image", name);
+        CRUMB_TRY(constant(l, node, value));
     }
     if (form->real < 0) {
         crumb_packed_node made = crumb_build_node_of(CRUMB_PACKED_DEQUANTIZE, name, form->codes);
@@ -110,6 +144,12 @@ static crumb_status make_room(crumb_lowering *l) {
 static crumb_status lower_all(crumb_lowering *l) {
     if (l->graph->logits < 0 || l->graph->value[l->graph->logits].node < 0) {
         return crumb_fail(l->ctx, CRUMB_ERROR_UNSUPPORTED, "a graph without logits cannot be packed");
+    }
+    crumb_shape image = l->graph->value[l->graph->image].shape;
+    if (image.rank != 4 || image.dim[0] != 1) {
+        char text[CRUMB_SHAPE_TEXT];
+        return crumb_fail(l->ctx, CRUMB_ERROR_UNSUPPORTED, "an input of %s cannot be packed: it is not one image",
+                          crumb_shape_print(image, text));
     }
     CRUMB_TRY(make_room(l));
     mark_needed(l);

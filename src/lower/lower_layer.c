@@ -36,27 +36,48 @@ static void fold_batch_norm(const crumb_graph *graph, const crumb_node *node, fo
     }
 }
 
+static void fold_constant(const crumb_graph *graph, const crumb_node *node, fold *f) {
+    const float *v = graph->value[node->input[1]].data;
+    for (int64_t c = 0; c < f->channels; c++) {
+        if (node->op == &crumb_op_mul) {
+            f->multiplier[c] *= (double)v[c];
+            f->bias[c] *= (double)v[c];
+        } else if (node->op == &crumb_op_div) {
+            f->multiplier[c] /= (double)v[c];
+            f->bias[c] /= (double)v[c];
+        } else {
+            f->bias[c] += node->op == &crumb_op_sub ? -(double)v[c] : (double)v[c];
+        }
+    }
+}
+
 static void fold_node(crumb_lowering *l, int index, fold *f) {
     const crumb_node *node = &l->graph->node[index];
     if (node->op == &crumb_op_batch_norm) {
         fold_batch_norm(l->graph, node, f);
     } else {
-        const float *shift = l->graph->value[node->input[1]].data;
-        for (int64_t c = 0; c < f->channels; c++) {
-            f->bias[c] += (double)shift[c];
-        }
+        fold_constant(l->graph, node, f);
     }
     l->done[index] = true;
     f->output = node->output;
 }
 
-static bool is_affine(const crumb_lowering *l, int node) {
-    return node >= 0 && (l->graph->node[node].op == &crumb_op_batch_norm || l->graph->node[node].op == &crumb_op_shift);
+bool crumb_lower_is_affine(const crumb_graph *graph, int index) {
+    const crumb_node *node = &graph->node[index];
+    if (node->op == &crumb_op_batch_norm || node->op == &crumb_op_shift) {
+        return true;
+    }
+    bool computes =
+        node->op == &crumb_op_add || node->op == &crumb_op_sub || node->op == &crumb_op_mul || node->op == &crumb_op_div;
+    const crumb_value *x = &graph->value[node->input[0]], *v = computes ? &graph->value[node->input[1]] : NULL;
+    return computes && x->data == NULL && v->data != NULL && v->shape.rank == 1 &&
+           v->shape.dim[0] == crumb_shape_last(x->shape);
 }
 
 /* Everything behind the result so far that is a function of the channel and has it for itself. */
 static void fold_all(crumb_lowering *l, fold *f) {
-    for (int next = crumb_lower_reader(l, f->output); is_affine(l, next); next = crumb_lower_reader(l, f->output)) {
+    for (int next = crumb_lower_reader(l, f->output); next >= 0 && crumb_lower_is_affine(l->graph, next);
+         next = crumb_lower_reader(l, f->output)) {
         fold_node(l, next, f);
     }
 }
@@ -109,6 +130,7 @@ crumb_status crumb_lower_affine(crumb_lowering *l, int node) {
 
 typedef struct layer {
     int node, weight; /* in the graph; the weight's value, behind its quantizer */
+    bool transposed;
     const crumb_form *x;
     int64_t rows, columns; /* output channels, weights of each */
     int64_t map_size;      /* a linear layer on a flattened map: its pixels, else 1 */
@@ -122,11 +144,22 @@ static int64_t column_of(const layer *y, int64_t column) {
     return column % y->map_size * channels + column / y->map_size;
 }
 
+/* Where element i of a weight [C, KH, KW, O / groups] of a transposed convolution goes in [O, KH, KW, C / groups], turned by
+ * 180 degrees. */
+static int64_t turned_place(const layer *y, crumb_shape weight, int64_t i) {
+    int64_t outputs = weight.dim[3], taps = weight.dim[1] * weight.dim[2], channels = y->columns / taps;
+    int64_t o = i % outputs, tap = i / outputs % taps, c = i / outputs / taps;
+    return ((c / channels * outputs + o) * taps + taps - 1 - tap) * channels + c % channels;
+}
+
 static crumb_status read_weight(crumb_lowering *l, layer *y) {
     const crumb_graph *graph = l->graph;
     int maker = graph->value[y->weight].node;
     if (maker < 0) {
         return graph->value[y->weight].data != NULL ? CRUMB_OK : crumb_lower_fail(l, y->node, "its weight is an input");
+    }
+    if (y->transposed) {
+        return crumb_lower_fail(l, y->node, "its weight is computed by %s", graph->node[maker].name);
     }
     const crumb_quant *site = crumb_node_site(graph, maker);
     if (site == NULL || !site->weight || site->mask != NULL || graph->value[graph->node[maker].input[0]].data == NULL) {
@@ -166,7 +199,9 @@ static crumb_status add_floats(crumb_lowering *l, const layer *y, crumb_packed_n
         return CRUMB_ERROR_MEMORY;
     }
     for (int64_t i = 0; i < y->rows * y->columns; i++) {
-        moved[i / y->columns * y->columns + column_of(y, i % y->columns)] = weight[i];
+        int64_t to = y->transposed ? turned_place(y, l->graph->value[y->weight].shape, i)
+                                   : i / y->columns * y->columns + column_of(y, i % y->columns);
+        moved[to] = weight[i];
     }
     made->weight = crumb_build_floats(&l->build, (int32_t)y->rows, (int32_t)y->columns, moved);
     crumb_free(l->ctx, moved);
@@ -177,9 +212,16 @@ static crumb_status add_floats(crumb_lowering *l, const layer *y, crumb_packed_n
 
 static void set_window(const crumb_lowering *l, const layer *y, crumb_packed_node *made) {
     const crumb_node *node = &l->graph->node[y->node];
-    if (node->op == &crumb_op_conv2d) {
+    crumb_shape weight = l->graph->value[y->weight].shape;
+    if (y->transposed) {
+        const crumb_conv_transpose2d_params *p = node->params;
+        made->kernel_height = (int32_t)weight.dim[1];
+        made->kernel_width = (int32_t)weight.dim[2];
+        made->stride = 1;
+        made->dilation = (int32_t)p->dilation;
+        made->groups = (int32_t)p->groups;
+    } else if (node->op == &crumb_op_conv2d) {
         const crumb_conv2d_params *p = node->params;
-        crumb_shape weight = l->graph->value[y->weight].shape;
         made->kernel_height = (int32_t)weight.dim[1];
         made->kernel_width = (int32_t)weight.dim[2];
         made->stride = (int32_t)p->stride;
@@ -191,6 +233,28 @@ static void set_window(const crumb_lowering *l, const layer *y, crumb_packed_nod
         made->kernel_width = y->x->map_width > 0 ? (int32_t)y->x->map_width : 1;
         made->stride = made->dilation = made->groups = 1;
     }
+}
+
+/* A transposed convolution is one over its input with zeros between and around the pixels; padding wider than the kernel, which
+ * a packed network does not have, is laid around the input likewise. */
+static crumb_status widen(crumb_lowering *l, const layer *y, crumb_packed_node *made) {
+    const crumb_node *node = &l->graph->node[y->node];
+    crumb_shape x = l->graph->value[node->input[0]].shape, out = l->graph->value[node->output].shape;
+    int64_t high = (int64_t)(made->kernel_height - 1) * made->dilation,
+            wide = (int64_t)(made->kernel_width - 1) * made->dilation;
+    if (y->transposed) {
+        const crumb_conv_transpose2d_params *p = node->params;
+        return crumb_lower_spread(
+            l, y->node, &(crumb_spread){out.dim[1] + high, out.dim[2] + wide, high - p->padding, wide - p->padding, p->stride},
+            &made->input[0]);
+    }
+    int64_t padding = made->padding;
+    if (padding <= (high < wide ? high : wide) && padding <= UINT8_MAX) {
+        return CRUMB_OK;
+    }
+    made->padding = 0;
+    return crumb_lower_spread(l, y->node, &(crumb_spread){x.dim[1] + 2 * padding, x.dim[2] + 2 * padding, padding, padding, 1},
+                              &made->input[0]);
 }
 
 /* Scales and the layer's own bias, before anything is folded. */
@@ -209,13 +273,14 @@ static crumb_status emit_layer(crumb_lowering *l, layer *y, fold *f) {
     CRUMB_TRY(read_weight(l, y));
     int32_t x = y->x->codes;
     if (!y->has_codes || x < 0) {
-        CRUMB_TRY(crumb_lower_value(l, y->node, node->input[0], false, &x));
+        CRUMB_TRY(crumb_lower_value(l, y->node, node->input[0], y->transposed, &x));
     }
     CRUMB_TRY(fold_begin(l->ctx, f, y->rows, node->output));
     set_scales(l, y, f);
     fold_all(l, f);
     crumb_packed_node made = crumb_build_node_of(CRUMB_PACKED_CONV2D, node->name, x);
     set_window(l, y, &made);
+    CRUMB_TRY(widen(l, y, &made));
     CRUMB_TRY(y->has_codes ? add_codes(l, y, &made) : add_floats(l, y, &made));
     CRUMB_TRY(fold_vectors(l, f, &made));
     return crumb_lower_append(l, &made, f->output);
@@ -226,7 +291,9 @@ crumb_status crumb_lower_layer(crumb_lowering *l, int index) {
     layer y = {.node = index, .weight = node->input[1], .x = &l->form[node->input[0]]};
     fold f = {0};
     crumb_shape shape = l->graph->value[y.weight].shape;
-    y.rows = shape.dim[0];
+    CRUMB_TRY(crumb_lower_check_single(l, index));
+    y.transposed = node->op == &crumb_op_conv_transpose2d;
+    y.rows = y.transposed ? crumb_shape_last(l->graph->value[node->output].shape) : shape.dim[0];
     y.columns = crumb_shape_count(shape) / y.rows;
     y.map_size = y.x->map_height > 0 ? y.x->map_height * y.x->map_width : 1;
     if (y.rows * y.columns > INT32_MAX) {

@@ -136,8 +136,10 @@ static bool is_activation_site(const crumb_graph *graph, int node) {
 }
 
 /* Whether a rising function of each element may be taken before this op instead of behind it. */
-static bool commutes(const crumb_node *node) {
-    return (node->op == &crumb_op_max_pool && crumb_lower_square(node)) || node->op == &crumb_op_flatten ||
+static bool commutes(const crumb_graph *graph, const crumb_node *node) {
+    crumb_shape x = graph->value[node->input[0]].shape;
+    bool map = x.rank == 4 && x.dim[0] == 1;
+    return (node->op == &crumb_op_max_pool && map) || (node->op == &crumb_op_flatten && (map || x.rank == 2)) ||
            node->op == &crumb_op_dropout;
 }
 
@@ -151,7 +153,7 @@ static crumb_status plan_one(crumb_lowering *l, int node) {
         const crumb_node *before = maker >= 0 ? &graph->node[maker] : NULL;
         if (before == NULL || crumb_lower_reader(l, value) != reader ||
             is_activation_site(graph, graph->value[before->input[0]].node) ||
-            !(commutes(before) || (before->op == &crumb_op_relu && levels.rectifies))) {
+            !(commutes(graph, before) || (before->op == &crumb_op_relu && levels.rectifies))) {
             break;
         }
         l->done[maker] = true;

@@ -32,6 +32,10 @@ crumb_status crumb_lower_fail(const crumb_lowering *l, int node, const char *for
 /* The packed REAL value of a value of the graph, for a node that reads it; of a flattened one the map, or with `plain` the
  * vector. */
 crumb_status crumb_lower_value(crumb_lowering *l, int node, int value, bool plain, int32_t *packed);
+/* UNSUPPORTED unless the node's first input is of one image: windows go over height and width. */
+crumb_status crumb_lower_check_single(const crumb_lowering *l, int node);
+/* What a value of that shape is in the packed network. */
+crumb_status crumb_lower_shape(const crumb_lowering *l, int node, crumb_shape shape, crumb_packed_value *value);
 /* Appends a node that makes the graph's `value`, not flattened, real. */
 crumb_status crumb_lower_append(crumb_lowering *l, const crumb_packed_node *made, int value);
 
@@ -55,10 +59,28 @@ crumb_status crumb_lower_levels(const crumb_lowering *l, int node, crumb_levels 
 crumb_status crumb_lower_plan_quantizers(crumb_lowering *l);
 crumb_status crumb_lower_quantize(crumb_lowering *l, int node);
 
+/* ---- lower_move.c */
+
+/* An op that only moves elements, as a gather, or nothing where they stay. */
+crumb_status crumb_lower_move(crumb_lowering *l, int node);
+crumb_status crumb_lower_pad(crumb_lowering *l, int node);
+crumb_status crumb_lower_slice(crumb_lowering *l, int node);
+crumb_status crumb_lower_concat(crumb_lowering *l, int node);
+crumb_status crumb_lower_reduce_mean(crumb_lowering *l, int node);
+/* The packed value *x as a map [height, width] whose pixels lie `between` apart, the first at (top, left); zeros elsewhere. */
+typedef struct crumb_spread {
+    int64_t height, width, top, left, between;
+} crumb_spread;
+crumb_status crumb_lower_spread(crumb_lowering *l, int node, const crumb_spread *spread, int32_t *x);
+
 /* ---- lower_ops.c: the other ops. */
 
-/* Whether a pool's windows are square, as a packed network has them. */
-bool crumb_lower_square(const crumb_node *node);
+crumb_packed_node crumb_lower_named(const crumb_lowering *l, int node, crumb_packed_op op);
+/* Appends a node whose first input is the graph's node's, in its own order. */
+crumb_status crumb_lower_plain(crumb_lowering *l, int node, crumb_packed_node made);
+/* The same on codes where there are some. */
+crumb_status crumb_lower_on_codes(crumb_lowering *l, int node, crumb_packed_node made);
+
 /* A pooling node of that op on a packed value. */
 crumb_packed_node crumb_lower_pool(const crumb_node *node, crumb_packed_op op, int32_t x);
 typedef crumb_status (*crumb_lower_op)(crumb_lowering *l, int node);

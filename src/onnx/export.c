@@ -130,14 +130,25 @@ static void emit_affine(crumb_onnx_job *job, const crumb_packed_node *node) {
     crumb_onnx_made(job, node->output, job->prefix, vector);
 }
 
-static void emit_elements(crumb_onnx_job *job, const crumb_packed_node *node, const char *op) {
+static crumb_onnx_node *emit_elements(crumb_onnx_job *job, const crumb_packed_node *node, const char *op) {
     bool vector = crumb_onnx_is_vector(job, node->input[0]);
     const char *read[2] = {NULL, NULL};
     for (int32_t k = 0; k < node->inputs && k < 2; k++) {
         read[k] = crumb_onnx_like(job, node->input[k], vector);
     }
-    crumb_onnx_add(&job->w, op, job->prefix, node->inputs, read);
+    crumb_onnx_node *made = crumb_onnx_add(&job->w, op, job->prefix, node->inputs, read);
     crumb_onnx_made(job, node->output, job->prefix, vector);
+    return made;
+}
+
+/* ONNX defines it for maps; alpha there is divided by the size, too. */
+static void emit_lrn(crumb_onnx_job *job, const crumb_packed_node *node) {
+    crumb_onnx_node *made = CRUMB_ONNX_ADD(&job->w, "LRN", job->prefix, crumb_onnx_map(job, node->input[0]));
+    crumb_onnx_int(&job->w, made, "size", node->kernel_height);
+    crumb_onnx_real(&job->w, made, "alpha", node->inverse);
+    crumb_onnx_real(&job->w, made, "beta", node->lo);
+    crumb_onnx_real(&job->w, made, "bias", node->hi);
+    crumb_onnx_made(job, node->output, job->prefix, false);
 }
 
 static void emit_prelu(crumb_onnx_job *job, const crumb_packed_node *node) {
@@ -165,20 +176,21 @@ static void emit_same(crumb_onnx_job *job, const crumb_packed_node *node) {
 
 /* How far the last window reaches out of the padded image: padding behind, so that no rounding of sizes is left to the runtime.
  * A window begins inside the image, so it is less than the kernel. */
-static int64_t reach(int32_t size, int32_t windows, int32_t kernel, const crumb_packed_node *node) {
-    int64_t end = (int64_t)(windows - 1) * node->stride + kernel - size - 2 * node->padding;
+static int64_t reach(int32_t size, int32_t windows, int32_t kernel, int32_t stride, int32_t padding) {
+    int64_t end = (int64_t)(windows - 1) * stride + kernel - size - 2 * padding;
     return end > 0 ? end : 0;
 }
 
 static void emit_pool(crumb_onnx_job *job, const crumb_packed_node *node, const char *op) {
     const crumb_packed_value *x = &job->packed->value[node->input[0]], *y = &job->packed->value[node->output];
     int64_t p = node->padding;
+    int32_t across = crumb_packed_stride_width(node);
     crumb_onnx_node *made = CRUMB_ONNX_ADD(&job->w, op, job->prefix, crumb_onnx_map(job, node->input[0]));
     crumb_onnx_ints(&job->w, made, "kernel_shape", 2, (const int64_t[]){node->kernel_height, node->kernel_width});
-    crumb_onnx_ints(&job->w, made, "strides", 2, (const int64_t[]){node->stride, node->stride});
+    crumb_onnx_ints(&job->w, made, "strides", 2, (const int64_t[]){node->stride, across});
     crumb_onnx_ints(&job->w, made, "pads", 4,
-                    (const int64_t[]){p, p, p + reach(x->height, y->height, node->kernel_height, node),
-                                      p + reach(x->width, y->width, node->kernel_width, node)});
+                    (const int64_t[]){p, p, p + reach(x->height, y->height, node->kernel_height, node->stride, node->padding),
+                                      p + reach(x->width, y->width, node->kernel_width, across, node->padding)});
     if (node->op == CRUMB_PACKED_AVERAGE_POOL) {
         crumb_onnx_int(&job->w, made, "count_include_pad", !node->count_inside);
     }
@@ -190,92 +202,60 @@ static void emit_global_pool(crumb_onnx_job *job, const crumb_packed_node *node)
     crumb_onnx_made(job, node->output, job->prefix, false);
 }
 
-/* ---- Moving. */
-
-static void emit_concat(crumb_onnx_job *job, const crumb_packed_node *node) {
-    const char *read[CRUMB_PACKED_INPUTS_MAX];
-    for (int32_t k = 0; k < node->inputs; k++) {
-        read[k] = crumb_onnx_map(job, node->input[k]);
-    }
-    crumb_onnx_int(&job->w, crumb_onnx_add(&job->w, "Concat", job->prefix, node->inputs, read), "axis", 1);
-    crumb_onnx_made(job, node->output, job->prefix, false);
-}
-
-static void emit_pad(crumb_onnx_job *job, const crumb_packed_node *node) {
-    const int64_t pads[] = {0, node->before, 0, 0, 0, node->after, 0, 0};
-    CRUMB_ONNX_ADD(&job->w, "Pad", job->prefix, crumb_onnx_map(job, node->input[0]),
-                   crumb_onnx_int64s(&job->w, crumb_onnx_part(job, "pads"), 8, pads));
-    crumb_onnx_made(job, node->output, job->prefix, false);
-}
-
-static void emit_subsample(crumb_onnx_job *job, const crumb_packed_node *node) {
-    const int64_t start[] = {0, 0}, stop[] = {INT64_MAX, INT64_MAX}, axis[] = {2, 3}, step[] = {node->stride, node->stride};
-    CRUMB_ONNX_ADD(&job->w, "Slice", job->prefix, crumb_onnx_map(job, node->input[0]),
-                   crumb_onnx_int64s(&job->w, crumb_onnx_part(job, "starts"), 2, start),
-                   crumb_onnx_int64s(&job->w, crumb_onnx_part(job, "ends"), 2, stop),
-                   crumb_onnx_int64s(&job->w, crumb_onnx_part(job, "axes"), 2, axis),
-                   crumb_onnx_int64s(&job->w, crumb_onnx_part(job, "steps"), 2, step));
-    crumb_onnx_made(job, node->output, job->prefix, false);
-}
-
-/* ONNX's order of a map is channel first, as flatten's. */
-static void emit_flatten(crumb_onnx_job *job, const crumb_packed_node *node) {
-    crumb_onnx_made(job, node->output, crumb_onnx_vector(job, node->input[0]), true);
-}
-
 /* ---- All. */
 
+/* The same elements under another name in ONNX; axis: of the channels, where the op has one. */
+static const struct {
+    crumb_packed_op op;
+    const char *name;
+    bool axis;
+} same[] = {
+    {CRUMB_PACKED_ADD, "Add", false},         {CRUMB_PACKED_MUL, "Mul", false},
+    {CRUMB_PACKED_DIV, "Div", false},         {CRUMB_PACKED_RELU, "Relu", false},
+    {CRUMB_PACKED_SIGMOID, "Sigmoid", false}, {CRUMB_PACKED_TANH, "Tanh", false},
+    {CRUMB_PACKED_SOFTMAX, "Softmax", true},  {CRUMB_PACKED_LOG_SOFTMAX, "LogSoftmax", true},
+};
+
+static void emit_max_pool(crumb_onnx_job *job, const crumb_packed_node *node) {
+    emit_pool(job, node, "MaxPool");
+}
+
+static void emit_average_pool(crumb_onnx_job *job, const crumb_packed_node *node) {
+    emit_pool(job, node, "AveragePool");
+}
+
 static crumb_status emit(crumb_onnx_job *job, const crumb_packed_node *node) {
-    switch (node->op) {
-    case CRUMB_PACKED_QUANTIZE:
-        crumb_onnx_quantize(job, node);
-        break;
-    case CRUMB_PACKED_DEQUANTIZE:
-        emit_same(job, node);
-        break;
-    case CRUMB_PACKED_CONV2D:
+    static void (*const table[CRUMB_PACKED_OPS])(crumb_onnx_job * job, const crumb_packed_node *node) = {
+        [CRUMB_PACKED_QUANTIZE] = crumb_onnx_quantize,
+        [CRUMB_PACKED_DEQUANTIZE] = emit_same,
+        [CRUMB_PACKED_AFFINE] = emit_affine,
+        [CRUMB_PACKED_PRELU] = emit_prelu,
+        [CRUMB_PACKED_CLIP] = emit_clip,
+        [CRUMB_PACKED_MAX_POOL] = emit_max_pool,
+        [CRUMB_PACKED_AVERAGE_POOL] = emit_average_pool,
+        [CRUMB_PACKED_GLOBAL_AVERAGE_POOL] = emit_global_pool,
+        [CRUMB_PACKED_CONCAT] = crumb_onnx_concat,
+        [CRUMB_PACKED_PAD] = crumb_onnx_pad,
+        [CRUMB_PACKED_SUBSAMPLE] = crumb_onnx_subsample,
+        [CRUMB_PACKED_FLATTEN] = crumb_onnx_flatten,
+        [CRUMB_PACKED_GATHER] = crumb_onnx_gather,
+        [CRUMB_PACKED_CONSTANT] = crumb_onnx_constant,
+        [CRUMB_PACKED_LRN] = emit_lrn,
+    };
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        if (same[i].op == node->op) {
+            crumb_onnx_node *made = emit_elements(job, node, same[i].name);
+            if (same[i].axis) {
+                crumb_onnx_int(&job->w, made, "axis", 1);
+            }
+            return job->w.status;
+        }
+    }
+    if (node->op == CRUMB_PACKED_CONV2D) {
         CRUMB_TRY(crumb_onnx_layer(job, node));
-        break;
-    case CRUMB_PACKED_AFFINE:
-        emit_affine(job, node);
-        break;
-    case CRUMB_PACKED_ADD:
-        emit_elements(job, node, "Add");
-        break;
-    case CRUMB_PACKED_MUL:
-        emit_elements(job, node, "Mul");
-        break;
-    case CRUMB_PACKED_RELU:
-        emit_elements(job, node, "Relu");
-        break;
-    case CRUMB_PACKED_PRELU:
-        emit_prelu(job, node);
-        break;
-    case CRUMB_PACKED_CLIP:
-        emit_clip(job, node);
-        break;
-    case CRUMB_PACKED_MAX_POOL:
-        emit_pool(job, node, "MaxPool");
-        break;
-    case CRUMB_PACKED_AVERAGE_POOL:
-        emit_pool(job, node, "AveragePool");
-        break;
-    case CRUMB_PACKED_GLOBAL_AVERAGE_POOL:
-        emit_global_pool(job, node);
-        break;
-    case CRUMB_PACKED_CONCAT:
-        emit_concat(job, node);
-        break;
-    case CRUMB_PACKED_PAD:
-        emit_pad(job, node);
-        break;
-    case CRUMB_PACKED_SUBSAMPLE:
-        emit_subsample(job, node);
-        break;
-    case CRUMB_PACKED_FLATTEN:
-        emit_flatten(job, node);
-        break;
-    default:
+    } else if (table[node->op] != NULL) {
+        table[node->op](job, node);
+    } else {
         return crumb_fail(job->ctx, CRUMB_ERROR_UNSUPPORTED, "%s, op %s, has no form in ONNX", node->name,
                           crumb_packed_op_name(node->op));
     }

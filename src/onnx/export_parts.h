@@ -35,6 +35,14 @@ const char *crumb_onnx_channels(crumb_onnx_job *job, const char *part, const flo
 void crumb_onnx_quantize(crumb_onnx_job *job, const crumb_packed_node *node);      /* export_quantize.c */
 crumb_status crumb_onnx_layer(crumb_onnx_job *job, const crumb_packed_node *node); /* export_layer.c: conv2d */
 
+/* ---- export_move.c */
+void crumb_onnx_concat(crumb_onnx_job *job, const crumb_packed_node *node);
+void crumb_onnx_pad(crumb_onnx_job *job, const crumb_packed_node *node);
+void crumb_onnx_subsample(crumb_onnx_job *job, const crumb_packed_node *node);
+void crumb_onnx_flatten(crumb_onnx_job *job, const crumb_packed_node *node);
+void crumb_onnx_gather(crumb_onnx_job *job, const crumb_packed_node *node);
+void crumb_onnx_constant(crumb_onnx_job *job, const crumb_packed_node *node);
+
 /* ---- export_weight.c: a layer's weights in ONNX's order of axes, [O, C / groups, KH, KW]. */
 
 typedef struct crumb_onnx_weight {

@@ -58,6 +58,15 @@ int32_t crumb_build_floats(crumb_build *b, int32_t rows, int32_t columns, const 
     return b->packed.tensors - 1;
 }
 
+int32_t crumb_build_places(crumb_build *b, int32_t count, const int32_t *places) {
+    uint8_t *data = append_tensor(b, (crumb_packed_tensor){.encoding = CRUMB_PACKED_PLACES, .rows = 1, .columns = count});
+    if (data == NULL) {
+        return -1;
+    }
+    memcpy(data, places, (size_t)count * sizeof(*places));
+    return b->packed.tensors - 1;
+}
+
 int32_t crumb_build_codes(crumb_build *b, int32_t rows, int32_t columns, crumb_packed_codes codes, const uint16_t *index) {
     codes.bits = crumb_packed_bits(codes.levels);
     codes.scale = 0.0f;

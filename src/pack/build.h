@@ -23,6 +23,8 @@ typedef struct crumb_build {
 void crumb_build_begin(crumb_build *build, crumb_ctx *ctx, int32_t height, int32_t width, int32_t channels);
 /* A float tensor; returns its index. values are copied. */
 int32_t crumb_build_floats(crumb_build *build, int32_t rows, int32_t columns, const float *values);
+/* What a gather node reads: count places. */
+int32_t crumb_build_places(crumb_build *build, int32_t count, const int32_t *places);
 /* rows * columns indices below codes.levels; three levels become TRITS, others BITS. codes.bits is filled here. */
 int32_t crumb_build_codes(crumb_build *build, int32_t rows, int32_t columns, crumb_packed_codes codes, const uint16_t *index);
 /* A node of one input with nothing else set: 0, tensors -1. */

@@ -17,6 +17,7 @@ uint64_t crumb_packed_row_bytes(const crumb_packed_tensor *tensor) {
     uint64_t columns = (uint64_t)tensor->columns;
     switch (tensor->encoding) {
     case CRUMB_PACKED_FLOAT:
+    case CRUMB_PACKED_PLACES:
         return columns * sizeof(float);
     case CRUMB_PACKED_BITS:
         return (columns * (uint64_t)tensor->codes.bits + 7) / 8;
@@ -87,4 +88,10 @@ void crumb_packed_pack_row(const crumb_packed_tensor *tensor, int32_t row, const
 
 const float *crumb_packed_floats(const crumb_packed *packed, int32_t tensor) {
     return tensor >= 0 ? (const float *)packed->tensor[tensor].data : NULL;
+}
+
+crumb_packed_places crumb_packed_places_of(const crumb_packed *packed, const crumb_packed_node *node) {
+    const int32_t *row = (const int32_t *)packed->tensor[node->extra].data;
+    return (crumb_packed_places){
+        .row = row, .column = row + node->made_height, .channel = row + node->made_height + node->made_width};
 }

@@ -1,6 +1,8 @@
 /* The naive executor; see oracle.h. */
 #include "pack/oracle.h"
 
+#include "pack/functions.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -201,7 +203,8 @@ static void max_pool_at(const step *s, int64_t h, int64_t w, int64_t c) {
     int64_t best = -1;
     for (int64_t kh = 0; kh < s->node->kernel_height; kh++) {
         for (int64_t kw = 0; kw < s->node->kernel_width; kw++) {
-            int64_t y = h * s->node->stride - s->node->padding + kh, x = w * s->node->stride - s->node->padding + kw;
+            int64_t y = h * s->node->stride - s->node->padding + kh,
+                    x = w * crumb_packed_stride_width(s->node) - s->node->padding + kw;
             if (!inside(s->in, y, x)) {
                 continue;
             }
@@ -222,7 +225,8 @@ static void average_pool_at(const step *s, int64_t h, int64_t w, int64_t c) {
     int32_t count = 0;
     for (int64_t kh = 0; kh < s->node->kernel_height; kh++) {
         for (int64_t kw = 0; kw < s->node->kernel_width; kw++) {
-            int64_t y = h * s->node->stride - s->node->padding + kh, x = w * s->node->stride - s->node->padding + kw;
+            int64_t y = h * s->node->stride - s->node->padding + kh,
+                    x = w * crumb_packed_stride_width(s->node) - s->node->padding + kw;
             if (inside(s->in, y, x)) {
                 sum += s->x.real[at(s->in, y, x, c)];
                 count++;
@@ -306,6 +310,37 @@ static void flatten(const step *s) {
     }
 }
 
+static void gather(const step *s) {
+    crumb_packed_places from = crumb_packed_places_of(s->oracle->packed, s->node);
+    for (int64_t i = 0; i < crumb_packed_elements(s->out); i++) {
+        int64_t pixel = i / s->out->channels, row = from.row[pixel / s->out->width];
+        int64_t column = from.column[pixel % s->out->width], channel = from.channel[i % s->out->channels];
+        if (row >= 0 && column >= 0 && channel >= 0) {
+            move(s, i, row + column + channel);
+        } else if (s->x.real != NULL) {
+            s->y.real[i] = s->node->lo;
+        } else {
+            s->y.index[i] = (int32_t)s->node->lo;
+        }
+    }
+}
+
+static void constant(const step *s) {
+    memcpy(s->y.real, crumb_packed_floats(s->oracle->packed, s->node->extra),
+           (size_t)crumb_packed_elements(s->out) * sizeof(*s->y.real));
+}
+
+/* ---- Functions of a pixel. */
+
+static void function(const step *s) {
+    int64_t channels = s->out->channels;
+    for (int64_t i = 0; i < crumb_packed_elements(s->out); i += channels) {
+        const float *x[] = {s->x.real + i, s->oracle->value[s->node->input[1]].real};
+        x[1] = s->node->inputs > 1 ? x[1] + i : NULL;
+        crumb_packed_function_of(s->node->op)(s->node, x, s->y.real + i, channels);
+    }
+}
+
 static void (*const run_op[CRUMB_PACKED_OPS])(const step *s) = {
     [CRUMB_PACKED_QUANTIZE] = quantize,
     [CRUMB_PACKED_DEQUANTIZE] = dequantize,
@@ -323,6 +358,14 @@ static void (*const run_op[CRUMB_PACKED_OPS])(const step *s) = {
     [CRUMB_PACKED_PAD] = pad,
     [CRUMB_PACKED_SUBSAMPLE] = subsample,
     [CRUMB_PACKED_FLATTEN] = flatten,
+    [CRUMB_PACKED_GATHER] = gather,
+    [CRUMB_PACKED_CONSTANT] = constant,
+    [CRUMB_PACKED_DIV] = function,
+    [CRUMB_PACKED_SIGMOID] = function,
+    [CRUMB_PACKED_TANH] = function,
+    [CRUMB_PACKED_SOFTMAX] = function,
+    [CRUMB_PACKED_LOG_SOFTMAX] = function,
+    [CRUMB_PACKED_LRN] = function,
 };
 
 /* ---- The object. */

@@ -37,6 +37,12 @@
  *   pad          channels: `before` and `after` channels of 0           REAL
  *   subsample    y[h, w] = x[h * stride, w * stride]                    REAL or CODES
  *   flatten      [H, W, C] -> [1, 1, C * H * W], channel first (PyTorch's order)   REAL or CODES
+ *   gather       y[h, w, c] = x[i], the i-th element of the input in memory order, i = row[h] + column[w] + channel[c]; where
+ *                one of the three is -1, lo (for CODES an index). Slices, transpositions, reshapes, borders, nearest resizing
+ *   constant     y = the tensor                                         no input
+ *   div          y = a / b                                              REAL
+ *   sigmoid, tanh             of each element, as functions.c computes them
+ *   softmax, log_softmax, lrn over each pixel's channels, likewise; all REAL
  *
  * Node i makes value i + 1. Weights of a conv2d are [O, KH, KW, C / groups]: float, or indices at their true width (see
  * crumb_packed_encoding). */
@@ -72,6 +78,14 @@ typedef enum crumb_packed_op {
     CRUMB_PACKED_PAD,
     CRUMB_PACKED_SUBSAMPLE,
     CRUMB_PACKED_FLATTEN,
+    CRUMB_PACKED_GATHER,
+    CRUMB_PACKED_CONSTANT,
+    CRUMB_PACKED_DIV,
+    CRUMB_PACKED_SIGMOID,
+    CRUMB_PACKED_TANH,
+    CRUMB_PACKED_SOFTMAX,
+    CRUMB_PACKED_LOG_SOFTMAX,
+    CRUMB_PACKED_LRN,
     CRUMB_PACKED_OPS
 } crumb_packed_op;
 
@@ -92,7 +106,8 @@ typedef struct crumb_packed_value {
 typedef enum crumb_packed_encoding {
     CRUMB_PACKED_FLOAT, /* float32 */
     CRUMB_PACKED_BITS,  /* indices of 1 .. 9 bits, the first in the lowest bits */
-    CRUMB_PACKED_TRITS  /* three levels: five indices a byte, i0 + 3 i1 + 9 i2 + 27 i3 + 81 i4: 1.6 bits a weight */
+    CRUMB_PACKED_TRITS, /* three levels: five indices a byte, i0 + 3 i1 + 9 i2 + 27 i3 + 81 i4: 1.6 bits a weight */
+    CRUMB_PACKED_PLACES /* int32: where gather's elements come from */
 } crumb_packed_encoding;
 
 typedef struct crumb_packed_tensor {
@@ -109,15 +124,28 @@ typedef struct crumb_packed_node {
     crumb_packed_op op;
     int32_t inputs, input[CRUMB_PACKED_INPUTS_MAX]; /* values */
     int32_t output;                                 /* value */
-    /* conv2d, pools, subsample; square but for the kernel */
-    int32_t kernel_height, kernel_width, stride, padding, dilation, groups;
-    int32_t before, after; /* pad */
+    /* conv2d, pools, subsample; square but for the kernel. lrn: channels of a window as the kernel's height */
+    int32_t kernel_height, kernel_width, stride, padding;
+    union {
+        int32_t dilation;     /* conv2d */
+        int32_t stride_width; /* pools: along a row; 0: as stride */
+    };
+    int32_t groups;
+    union {
+        int32_t before;      /* pad */
+        int32_t made_height; /* gather, constant: of the output */
+    };
+    union {
+        int32_t after;
+        int32_t made_width;
+    };
     bool count_inside;     /* average_pool */
     bool ceil_mode;        /* pools: a last window that begins inside the image and reaches out of it counts too */
     bool thresholds_form;  /* quantize */
-    float inverse, lo, hi; /* quantize (ROUND), clip */
+    float inverse, lo, hi; /* quantize (ROUND), clip; gather: lo; lrn: alpha, beta, bias */
     /* Indices into tensors, -1: none. weight: conv2d. multiplier, bias: conv2d and affine. extra: slopes of prelu, thresholds
-     * of quantize, conv2d: the weights' own scales before folding (1 or O of them; for information and for exporters). */
+     * of quantize, elements of constant, rows, columns and channels of gather one after the other; conv2d: the weights' own
+     * scales before folding (1 or O of them; for information and for exporters). */
     int32_t weight, multiplier, bias, extra;
 } crumb_packed_node;
 
@@ -165,6 +193,16 @@ static inline int32_t crumb_packed_reach(const crumb_packed_codes *codes) {
 }
 /* Vector of a float tensor (multiplier, bias, thresholds), NULL for index -1. */
 const float *crumb_packed_floats(const crumb_packed *packed, int32_t tensor);
+/* Of a gather node. */
+typedef struct crumb_packed_places {
+    const int32_t *row, *column, *channel;
+} crumb_packed_places;
+crumb_packed_places crumb_packed_places_of(const crumb_packed *packed, const crumb_packed_node *node);
+
+/* Of a pool. */
+static inline int32_t crumb_packed_stride_width(const crumb_packed_node *pool) {
+    return pool->stride_width != 0 ? pool->stride_width : pool->stride;
+}
 
 static inline int64_t crumb_packed_elements(const crumb_packed_value *value) {
     return (int64_t)value->height * value->width * value->channels;

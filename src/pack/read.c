@@ -146,8 +146,8 @@ static crumb_status read_class_names(reader *r) {
 /* ---- Tensors. */
 
 static crumb_status check_tensor(const reader *r, uint64_t at, const crumb_file_tensor *record, const crumb_packed_tensor *t) {
-    bool is_float = t->encoding == CRUMB_PACKED_FLOAT;
-    bool fits = is_float                            ? t->codes.levels == 0
+    bool is_plain = t->encoding == CRUMB_PACKED_FLOAT || t->encoding == CRUMB_PACKED_PLACES;
+    bool fits = is_plain                            ? t->codes.levels == 0
                 : t->encoding == CRUMB_PACKED_BITS  ? t->codes.levels >= 2
                 : t->encoding == CRUMB_PACKED_TRITS ? t->codes.levels == 3
                                                     : false;
@@ -184,8 +184,8 @@ static crumb_status check_indices(const reader *r, const crumb_packed_tensor *t,
 }
 
 static crumb_status check_content(const reader *r, const crumb_packed_tensor *t) {
-    if (t->encoding == CRUMB_PACKED_FLOAT) {
-        return CRUMB_OK; /* what a float may be depends on its use: rules.c */
+    if (t->codes.levels == 0) {
+        return CRUMB_OK; /* what a number may be depends on its use: rules.c */
     }
     uint16_t *index = crumb_alloc(r->ctx, (size_t)t->columns, sizeof(*index));
     uint8_t *again = crumb_alloc(r->ctx, (size_t)crumb_packed_row_bytes(t), 1);

@@ -18,7 +18,8 @@ enum {
     WEIGHT = 1 << 9,
     SCALES = 1 << 10, /* multiplier, bias */
     EXTRA = 1 << 11,
-    CEIL = 1 << 12 /* ceil_mode */
+    CEIL = 1 << 12,   /* ceil_mode */
+    INVERSE = 1 << 13 /* without a form */
 };
 
 enum { PADDING_MAX = 255, OFFSET_MAX = 1024 };
@@ -215,6 +216,9 @@ static crumb_status check_weight(const rule_call *call) {
     if (columns != weight->columns) {
         return bad(call, "weight has %d values an output, the window %lld", (int)weight->columns, (long long)columns);
     }
+    if (weight->encoding == CRUMB_PACKED_PLACES) {
+        return bad(call, "weight is tensor %d, which is of places", (int)node->weight);
+    }
     if (weight->codes.levels == 0) { /* then padding adds nothing to any sum, whether it is left out or 0 */
         CRUMB_TRY(need_finite(call, "weight", crumb_packed_floats(call->packed, node->weight), columns * weight->rows));
     }
@@ -289,22 +293,20 @@ static crumb_status infer_clip(const rule_call *call, crumb_packed_value *out) {
 /* ---- Pixels and channels. */
 
 /* Of a pool along a side of `size`. With ceil_mode the last one must still begin in front of the image's end. */
-static int64_t windows(int64_t size, const crumb_packed_node *node) {
-    int64_t count =
-        positions(size + (node->ceil_mode ? node->stride - 1 : 0), node->kernel_height, node->padding, node->stride);
-    return count > 0 && (count - 1) * node->stride >= size + node->padding ? count - 1 : count;
+static int64_t windows(const crumb_packed_node *node, int64_t size, int64_t kernel, int64_t stride) {
+    int64_t count = positions(size + (node->ceil_mode ? stride - 1 : 0), kernel, node->padding, stride);
+    return count > 0 && (count - 1) * stride >= size + node->padding ? count - 1 : count;
 }
 
 static crumb_status infer_pool(const rule_call *call, crumb_packed_value *out) {
     const crumb_packed_node *node = call->node;
     const crumb_packed_value *x = call->x[0];
     CRUMB_TRY(check_window(call));
-    CRUMB_TRY(check_padding(call, node->kernel_height));
-    if (node->kernel_height != node->kernel_width) {
-        return bad(call, "kernel %d x %d is not square", (int)node->kernel_height, (int)node->kernel_width);
-    }
+    CRUMB_TRY(check_padding(call, node->kernel_height < node->kernel_width ? node->kernel_height : node->kernel_width));
+    CRUMB_TRY(need_range(call, "stride along a row", node->stride_width, 0, CRUMB_PACKED_WINDOW_MAX));
     out->codes = x->codes;
-    return make(call, out, windows(x->height, node), windows(x->width, node), x->channels);
+    return make(call, out, windows(node, x->height, node->kernel_height, node->stride),
+                windows(node, x->width, node->kernel_width, crumb_packed_stride_width(node)), x->channels);
 }
 
 static crumb_status infer_average_pool(const rule_call *call, crumb_packed_value *out) {
@@ -352,6 +354,91 @@ static crumb_status infer_flatten(const rule_call *call, crumb_packed_value *out
     return make(call, out, 1, 1, crumb_packed_elements(call->x[0]));
 }
 
+/* ---- Any element anywhere. */
+
+/* The tensor `extra` of that encoding, whose columns begin with `before` others than the channels. */
+static crumb_status need_parts(const rule_call *call, crumb_packed_encoding encoding, int64_t before, int64_t *channels) {
+    const crumb_packed_node *node = call->node;
+    if (node->extra < 0 || node->extra >= call->packed->tensors) {
+        return bad(call, "what it reads is tensor %d of %d", (int)node->extra, (int)call->packed->tensors);
+    }
+    const crumb_packed_tensor *t = &call->packed->tensor[node->extra];
+    *channels = t->columns - before;
+    return t->encoding == encoding && t->rows == 1 && *channels >= 1
+               ? CRUMB_OK
+               : bad(call, "tensor %d of %d x %d, encoding %d, makes no %d x %d pixels", (int)node->extra, (int)t->rows,
+                     (int)t->columns, (int)t->encoding, (int)node->made_height, (int)node->made_width);
+}
+
+/* Each place is -1 or at least 0. *largest: of them; *none: whether some are -1. */
+static crumb_status check_places(const rule_call *call, const int32_t *place, int64_t count, int64_t *largest, bool *none) {
+    int32_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (place[i] < -1) {
+            return bad(call, "place %d", (int)place[i]);
+        }
+        most = place[i] > most ? place[i] : most;
+        *none = *none || place[i] < 0;
+    }
+    *largest += most;
+    return CRUMB_OK;
+}
+
+static crumb_status check_filling(const rule_call *call) {
+    const crumb_packed_codes *codes = &call->x[0]->codes;
+    float lo = call->node->lo;
+    bool fits = isfinite(lo) && call->node->hi == 0.0f;
+    if (fits && codes->levels != 0) {
+        fits = lo >= 0.0f && lo < (float)codes->levels && lo == (float)(int32_t)lo;
+    }
+    return fits ? CRUMB_OK : bad(call, "it fills with %g, %g", (double)lo, (double)call->node->hi);
+}
+
+static crumb_status infer_gather(const rule_call *call, crumb_packed_value *out) {
+    const crumb_packed_node *node = call->node;
+    int64_t channels, largest = 0;
+    bool none = false;
+    CRUMB_TRY(need_range(call, "height", node->made_height, 1, CRUMB_PACKED_ELEMENTS_MAX));
+    CRUMB_TRY(need_range(call, "width", node->made_width, 1, CRUMB_PACKED_ELEMENTS_MAX));
+    CRUMB_TRY(need_parts(call, CRUMB_PACKED_PLACES, (int64_t)node->made_height + (int64_t)node->made_width, &channels));
+    crumb_packed_places at = crumb_packed_places_of(call->packed, node);
+    CRUMB_TRY(check_places(call, at.row, node->made_height, &largest, &none));
+    CRUMB_TRY(check_places(call, at.column, node->made_width, &largest, &none));
+    CRUMB_TRY(check_places(call, at.channel, channels, &largest, &none));
+    if (largest >= crumb_packed_elements(call->x[0])) {
+        return bad(call, "place %lld of %lld elements", (long long)largest, (long long)crumb_packed_elements(call->x[0]));
+    }
+    CRUMB_TRY(none ? check_filling(call) : CRUMB_OK);
+    if (!none && (node->lo != 0.0f || node->hi != 0.0f)) {
+        return bad(call, "it fills nothing, with %g, %g", (double)node->lo, (double)node->hi);
+    }
+    out->codes = call->x[0]->codes;
+    return make(call, out, node->made_height, node->made_width, channels);
+}
+
+static crumb_status infer_constant(const rule_call *call, crumb_packed_value *out) {
+    const crumb_packed_node *node = call->node;
+    int64_t elements, pixels = (int64_t)node->made_height * node->made_width;
+    CRUMB_TRY(need_range(call, "height", node->made_height, 1, CRUMB_PACKED_ELEMENTS_MAX));
+    CRUMB_TRY(need_range(call, "width", node->made_width, 1, CRUMB_PACKED_ELEMENTS_MAX));
+    CRUMB_TRY(need_parts(call, CRUMB_PACKED_FLOAT, 0, &elements));
+    if (elements % pixels != 0) {
+        return bad(call, "%lld elements for %lld pixels", (long long)elements, (long long)pixels);
+    }
+    CRUMB_TRY(need_finite(call, "element", crumb_packed_floats(call->packed, node->extra), elements));
+    return make_real(call, out, node->made_height, node->made_width, elements / pixels);
+}
+
+static crumb_status infer_lrn(const rule_call *call, crumb_packed_value *out) {
+    const crumb_packed_node *node = call->node;
+    CRUMB_TRY(need_range(call, "window", node->kernel_height, 1, CRUMB_PACKED_WINDOW_MAX));
+    CRUMB_TRY(need_range(call, "window's width", node->kernel_width, 1, 1));
+    if (!(node->inverse >= 0.0f && node->lo >= 0.0f && node->hi > 0.0f) || !isfinite(node->inverse + node->lo + node->hi)) {
+        return bad(call, "alpha %g, beta %g, bias %g", (double)node->inverse, (double)node->lo, (double)node->hi);
+    }
+    return infer_same(call, out);
+}
+
 /* ---- The table. */
 
 static const rule rules[CRUMB_PACKED_OPS] = {
@@ -365,13 +452,22 @@ static const rule rules[CRUMB_PACKED_OPS] = {
     [CRUMB_PACKED_RELU] = {"relu", 1, 1, 0, infer_same, 1},
     [CRUMB_PACKED_PRELU] = {"prelu", 1, 1, EXTRA, infer_prelu, 1},
     [CRUMB_PACKED_CLIP] = {"clip", 1, 1, LIMITS, infer_clip, 1},
-    [CRUMB_PACKED_MAX_POOL] = {"max_pool", 1, 1, KERNEL | STRIDE | PADDING | CEIL, infer_pool, 0},
-    [CRUMB_PACKED_AVERAGE_POOL] = {"average_pool", 1, 1, KERNEL | STRIDE | PADDING | CEIL | INSIDE, infer_average_pool, 0},
+    [CRUMB_PACKED_MAX_POOL] = {"max_pool", 1, 1, KERNEL | STRIDE | PADDING | DILATION | CEIL, infer_pool, 0},
+    [CRUMB_PACKED_AVERAGE_POOL] = {"average_pool", 1, 1, KERNEL | STRIDE | PADDING | DILATION | CEIL | INSIDE,
+                                   infer_average_pool, 0},
     [CRUMB_PACKED_GLOBAL_AVERAGE_POOL] = {"global_average_pool", 1, 1, 0, infer_global_average_pool, 0},
     [CRUMB_PACKED_CONCAT] = {"concat", 1, CRUMB_PACKED_INPUTS_MAX, 0, infer_concat, 0},
     [CRUMB_PACKED_PAD] = {"pad", 1, 1, AROUND, infer_pad, 0},
     [CRUMB_PACKED_SUBSAMPLE] = {"subsample", 1, 1, STRIDE, infer_subsample, 0},
     [CRUMB_PACKED_FLATTEN] = {"flatten", 1, 1, 0, infer_flatten, 0},
+    [CRUMB_PACKED_GATHER] = {"gather", 1, 1, AROUND | LIMITS | EXTRA, infer_gather, 0},
+    [CRUMB_PACKED_CONSTANT] = {"constant", 0, 0, AROUND | EXTRA, infer_constant, 0},
+    [CRUMB_PACKED_DIV] = {"div", 2, 2, 0, infer_binary, 1},
+    [CRUMB_PACKED_SIGMOID] = {"sigmoid", 1, 1, 0, infer_same, 1},
+    [CRUMB_PACKED_TANH] = {"tanh", 1, 1, 0, infer_same, 1},
+    [CRUMB_PACKED_SOFTMAX] = {"softmax", 1, 1, 0, infer_same, 4},
+    [CRUMB_PACKED_LOG_SOFTMAX] = {"log_softmax", 1, 1, 0, infer_same, 4},
+    [CRUMB_PACKED_LRN] = {"lrn", 1, 1, KERNEL | INVERSE | LIMITS, infer_lrn, 4},
 };
 
 static bool unused_members_are_clear(const crumb_packed_node *node, unsigned members) {
@@ -387,7 +483,8 @@ static bool unused_members_are_clear(const crumb_packed_node *node, unsigned mem
         {AROUND, node->before == 0 && node->after == 0},
         {INSIDE, !node->count_inside},
         {CEIL, !node->ceil_mode},
-        {FORM, !node->thresholds_form && node->inverse == 0.0f},
+        {FORM, !node->thresholds_form},
+        {FORM | INVERSE, node->inverse == 0.0f},
         {LIMITS, node->lo == 0.0f && node->hi == 0.0f},
         {WEIGHT, node->weight == -1},
         {SCALES, node->multiplier == -1 && node->bias == -1},

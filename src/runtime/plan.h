@@ -27,7 +27,8 @@ typedef struct crumb_work crumb_work;
 /* Makes rows row0 .. row1 - 1 of the stack of outputs, channels o0 .. o1 - 1, and hands them to the step's chain. */
 typedef void crumb_step_source(const crumb_work *work, int64_t row0, int64_t row1, int32_t o0, int32_t o1);
 crumb_step_source crumb_step_image, crumb_step_memory, crumb_step_conv, crumb_step_max_pool, crumb_step_max_pool_index,
-    crumb_step_average_pool, crumb_step_global_average_pool, crumb_step_concat, crumb_step_flatten;
+    crumb_step_average_pool, crumb_step_global_average_pool, crumb_step_concat, crumb_step_flatten, crumb_step_gather,
+    crumb_step_constant, crumb_step_function;
 
 typedef struct crumb_step {
     crumb_step_source *source;

@@ -286,8 +286,14 @@ static crumb_step_source *source_of(const builder *b, const crumb_packed_node *n
         return crumb_step_global_average_pool;
     case CRUMB_PACKED_CONCAT:
         return crumb_step_concat;
-    default:
+    case CRUMB_PACKED_FLATTEN:
         return crumb_step_flatten;
+    case CRUMB_PACKED_GATHER:
+        return crumb_step_gather;
+    case CRUMB_PACKED_CONSTANT:
+        return crumb_step_constant;
+    default:
+        return crumb_step_function;
     }
 }
 

@@ -1,5 +1,6 @@
 /* The sources of steps: what makes the elements that a chain takes on. Strips other than a convolution's are made in the
  * thread's scratch, a few pixels at a time. */
+#include "pack/functions.h"
 #include "runtime/plan.h"
 
 #include <string.h>
@@ -92,7 +93,7 @@ static window window_row(const crumb_work *work, const crumb_packed_value *x, in
 
 static void set_column(window *w, const crumb_work *work, const crumb_packed_value *x, int64_t column) {
     const crumb_packed_node *node = node_of(work);
-    int64_t left = column * node->stride - node->padding;
+    int64_t left = column * crumb_packed_stride_width(node) - node->padding;
     w->left = left < 0 ? 0 : left;
     w->right = left + node->kernel_width < x->width ? left + node->kernel_width : x->width;
 }
@@ -223,5 +224,108 @@ void crumb_step_flatten(const crumb_work *work, int64_t row0, int64_t row1, int3
             }
         }
         hand_over(work, image, 1, work->scratch);
+    }
+}
+
+/* ---- Any element anywhere. */
+
+typedef struct gathering {
+    crumb_packed_places at;
+    const uint8_t *x; /* the image's input */
+    size_t item;
+    int32_t channels;
+    bool whole; /* channels lie one behind the other, none is missing: a pixel is copied at once */
+    float lo;
+} gathering;
+
+static bool are_consecutive(const int32_t *place, int32_t count) {
+    bool all = place[0] >= 0;
+    for (int32_t i = 1; all && i < count; i++) {
+        all = place[i] == place[0] + i;
+    }
+    return all;
+}
+
+static void fill(const gathering *g, uint8_t *to, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        if (g->item == 1) {
+            to[i] = (uint8_t)g->lo;
+        } else {
+            memcpy(to + (size_t)i * sizeof(float), &g->lo, sizeof(float));
+        }
+    }
+}
+
+static void gather_pixel(const gathering *g, int32_t row, int32_t column, uint8_t *to) {
+    const uint8_t *x = g->x + ((int64_t)row + column) * (int64_t)g->item;
+    if (row < 0 || column < 0) {
+        fill(g, to, g->channels);
+        return;
+    }
+    if (g->whole) {
+        memcpy(to, x + (size_t)g->at.channel[0] * g->item, (size_t)g->channels * g->item);
+        return;
+    }
+    for (int32_t c = 0; c < g->channels; c++, to += g->item) {
+        if (g->at.channel[c] < 0) {
+            fill(g, to, 1);
+        } else {
+            memcpy(to, x + (size_t)g->at.channel[c] * g->item, g->item);
+        }
+    }
+}
+
+void crumb_step_gather(const crumb_work *work, int64_t row0, int64_t row1, int32_t o0, int32_t o1) {
+    (void)o0, (void)o1;
+    const crumb_step *step = work->step;
+    const crumb_packed_value *x = input_value(work);
+    gathering g = {.at = crumb_packed_places_of(work->plan->packed, node_of(work)),
+                   .item = x->codes.levels != 0 ? 1 : sizeof(float),
+                   .channels = step->channels,
+                   .lo = node_of(work)->lo};
+    g.whole = are_consecutive(g.at.channel, g.channels);
+    int64_t some = strip_pixels(step);
+    for (int64_t row = row0; row < row1; row++) {
+        g.x = input_of(work, 0) + (size_t)(row / step->height * crumb_packed_elements(x)) * g.item;
+        for (int64_t column = 0; column < step->width; column += some) {
+            int64_t pixels = step->width - column < some ? step->width - column : some;
+            for (int64_t p = 0; p < pixels; p++) {
+                gather_pixel(&g, g.at.row[row % step->height], g.at.column[column + p],
+                             (uint8_t *)work->scratch + (size_t)(p * step->channels) * g.item);
+            }
+            hand_over(work, row * step->width + column, pixels, work->scratch);
+        }
+    }
+}
+
+void crumb_step_constant(const crumb_work *work, int64_t row0, int64_t row1, int32_t o0, int32_t o1) {
+    (void)o0, (void)o1;
+    const crumb_step *step = work->step;
+    const float *from = crumb_packed_floats(work->plan->packed, node_of(work)->extra);
+    int64_t end = row1 * step->width, image = (int64_t)step->height * step->width;
+    for (int64_t pixel = row0 * step->width; pixel < end; pixel++) {
+        memcpy(work->scratch, from + pixel % image * step->channels, (size_t)step->channels * sizeof(float));
+        hand_over(work, pixel, 1, work->scratch);
+    }
+}
+
+/* ---- Functions of a pixel. */
+
+void crumb_step_function(const crumb_work *work, int64_t row0, int64_t row1, int32_t o0, int32_t o1) {
+    (void)o0, (void)o1;
+    const crumb_step *step = work->step;
+    const crumb_packed_node *node = node_of(work);
+    crumb_packed_function *function = crumb_packed_function_of(node->op);
+    int64_t channels = step->channels, end = row1 * step->width, some = strip_pixels(step);
+    for (int64_t pixel = row0 * step->width; pixel < end; pixel += some) {
+        int64_t pixels = end - pixel < some ? end - pixel : some;
+        for (int64_t p = 0; p < pixels; p++) {
+            const float *x[2] = {0};
+            for (int32_t k = 0; k < step->inputs; k++) {
+                x[k] = (const float *)input_of(work, k) + (pixel + p) * channels;
+            }
+            function(node, x, (float *)work->scratch + p * channels, channels);
+        }
+        hand_over(work, pixel, pixels, work->scratch);
     }
 }

@@ -78,10 +78,19 @@ static crumb_status pair_layer(verifier *v, int32_t index, int *layers) {
     return CRUMB_OK;
 }
 
+/* What a transposed convolution has become reads reals. */
+static bool is_transposed(const crumb_graph *graph, const char *name) {
+    bool is = false;
+    for (int i = 0; i < graph->nodes && !is; i++) {
+        is = graph->node[i].op == &crumb_op_conv_transpose2d && strcmp(graph->node[i].name, name) == 0;
+    }
+    return is;
+}
+
 static crumb_status pair_layers(verifier *v) {
     int convolutions = 0, layers = 0;
     for (int32_t i = 0; i < v->packed->nodes; i++) {
-        if (v->packed->node[i].op == CRUMB_PACKED_CONV2D) {
+        if (v->packed->node[i].op == CRUMB_PACKED_CONV2D && !is_transposed(v->network->graph, v->packed->node[i].name)) {
             CRUMB_TRY(pair_layer(v, i, &layers));
             convolutions++;
         }

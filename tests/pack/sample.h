@@ -100,6 +100,75 @@ static inline int32_t sample_pool(sample *s, crumb_packed_op op, int32_t x, int3
     return crumb_build_append(&s->build, &node, NULL);
 }
 
+/* A gather to height x width pixels from drawn places, with `holes` some from nowhere; channels 0: the input's. */
+static inline int32_t sample_gather(sample *s, int32_t x, int32_t height, int32_t width, int32_t channels, bool holes) {
+    if (s->build.status != CRUMB_OK) {
+        return 0;
+    }
+    const crumb_packed_value *v = &s->build.packed.value[x];
+    int32_t place[3 * 64] = {0}, count[3] = {height, width, channels > 0 ? channels : v->channels}, n = 0;
+    int32_t size[3] = {v->height, v->width, v->channels}, step[3] = {v->width * v->channels, v->channels, 1};
+    for (int side = 0; side < 3; side++) {
+        for (int32_t i = 0; i < count[side]; i++) {
+            bool hole = holes && crumb_rng_below(&s->rng, 5) == 0;
+            place[n++] = hole ? -1 : (int32_t)crumb_rng_below(&s->rng, (uint32_t)size[side]) * step[side];
+        }
+    }
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_GATHER, "gather", x);
+    node.made_height = height;
+    node.made_width = width;
+    node.extra = crumb_build_places(&s->build, n, place);
+    bool any = false;
+    for (int32_t i = 0; i < n; i++) {
+        any = any || place[i] < 0;
+    }
+    node.lo = !any ? 0.0f : v->codes.levels != 0 ? (float)(v->codes.levels - 1) : -0.75f;
+    return crumb_build_append(&s->build, &node, NULL);
+}
+
+static inline int32_t sample_constant(sample *s, int32_t like) {
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_CONSTANT, "constant", 0);
+    if (s->build.status == CRUMB_OK) {
+        const crumb_packed_value *v = &s->build.packed.value[like];
+        node.inputs = 0;
+        node.made_height = v->height;
+        node.made_width = v->width;
+        node.extra = sample_floats(s, 1, v->height * v->width * v->channels, false);
+    }
+    return crumb_build_append(&s->build, &node, NULL);
+}
+
+static inline int32_t sample_lrn(sample *s, int32_t x, int32_t size) {
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_LRN, "lrn", x);
+    node.kernel_height = size;
+    node.kernel_width = 1;
+    node.inverse = 0.5f;
+    node.lo = 0.75f;
+    node.hi = 1.5f;
+    return crumb_build_append(&s->build, &node, NULL);
+}
+
+/* A map through gathers of codes and reals, a constant, windows that are not square, and every function. */
+static inline int32_t sample_functions(sample *s, int32_t x) {
+    int32_t codes = sample_gather(s, sample_round(s, x, 16, -3), 5, 4, 0, true);
+    x = sample_gather(s, sample_node(s, CRUMB_PACKED_DEQUANTIZE, codes), 6, 7, 3, true);
+    crumb_packed_node pool = crumb_build_node_of(CRUMB_PACKED_AVERAGE_POOL, "average_pool", x);
+    pool.kernel_height = 2;
+    pool.kernel_width = 3;
+    pool.stride = 1;
+    pool.stride_width = 2;
+    pool.padding = 1;
+    x = crumb_build_append(&s->build, &pool, NULL);
+    pool.op = CRUMB_PACKED_MAX_POOL;
+    pool.padding = 0;
+    pool.input[0] = x;
+    x = crumb_build_append(&s->build, &pool, NULL);
+    x = sample_pair(s, CRUMB_PACKED_DIV, x, sample_constant(s, x));
+    x = sample_pair(s, CRUMB_PACKED_MUL, sample_node(s, CRUMB_PACKED_SIGMOID, x), sample_node(s, CRUMB_PACKED_TANH, x));
+    x = sample_lrn(s, sample_node(s, CRUMB_PACKED_LOG_SOFTMAX, x), 3);
+    return sample_node(s, CRUMB_PACKED_SOFTMAX, x);
+}
+
 /* Every op there is, on a 9 x 8 image of three channels. */
 static inline crumb_status sample_every_op(crumb_ctx *ctx, uint64_t seed, crumb_packed **packed) {
     static const char *names[] = {"cat", "dög", "鳥", "", "cat"};
@@ -145,6 +214,7 @@ static inline crumb_status sample_every_op(crumb_ctx *ctx, uint64_t seed, crumb_
     subsample.stride = 2;
     wide = crumb_build_append(&s.build, &subsample, NULL);
     wide = sample_pool(&s, CRUMB_PACKED_MAX_POOL, wide, 2, 1, 0);
+    wide = sample_functions(&s, wide);
     wide = sample_pair(&s, CRUMB_PACKED_CONCAT, sample_node(&s, CRUMB_PACKED_GLOBAL_AVERAGE_POOL, wide), thick);
     sample_conv(&s, wide, 5, 1, (crumb_packed_codes){0}, (crumb_packed_node){0});
     return crumb_build_end(&s.build, packed);

@@ -244,13 +244,33 @@ static int32_t first_node(const crumb_packed *packed, crumb_packed_op op) {
     return i;
 }
 
+/* Where the node's tensor `extra` begins. */
+static size_t tensor_of(const crumb_packed *packed, int32_t node) {
+    return (size_t)(packed->tensor[packed->node[node].extra].data - packed->file);
+}
+
+#define NODE(op, member) node_at(packed, first_node(packed, CRUMB_PACKED_##op), offsetof(crumb_file_node, member))
+#define HEADER(member) offsetof(crumb_file_header, member)
+
+static void check_changes(crumb_packed *packed, const change *changes, size_t count) {
+    crumb_ctx *ctx = packed->ctx;
+    crumb_packed *read;
+    bytes b = copy_of(ctx, packed);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(b.at + changes[i].at, &changes[i].word, sizeof(uint32_t));
+        sum_again(b);
+        assert_fails(ctx, CRUMB_ERROR_FORMAT, changes[i].message, crumb_packed_parse(ctx, "bad", b.at, b.size, &read));
+        memcpy(b.at, packed->file, b.size);
+    }
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "not aligned", crumb_packed_parse(ctx, "odd", b.at + 1, b.size - 1, &read));
+    crumb_free(ctx, b.at);
+}
+
 static void test_messages(void **state) {
     (void)state;
     crumb_ctx *ctx = new_ctx();
-    crumb_packed *packed, *read;
+    crumb_packed *packed;
     assert_ok(ctx, sample_every_op(ctx, 7, &packed));
-#define NODE(op, member) node_at(packed, first_node(packed, CRUMB_PACKED_##op), offsetof(crumb_file_node, member))
-#define HEADER(member) offsetof(crumb_file_header, member)
     const change changes[] = {
         {0, 0x20202020, "not a packed network"},
         {HEADER(version), 2, "version 2, this reader knows 1"},
@@ -285,21 +305,42 @@ static void test_messages(void **state) {
         {NODE(QUANTIZE, hi), 0x40000000, "limits 0 .. 2 for codes 0 .. 3"},
         {NODE(CLIP, lo), 0x7f000000, "limits 1.7"},
         {NODE(PRELU, extra), 0, "slope is"},
-        {NODE(AVERAGE_POOL, kernel_width), 1, "not square"},
+        {NODE(AVERAGE_POOL, kernel_width), 1, "padding 1 is outside 0 .. 0"},
         {NODE(ADD, input[1]), 0, "inputs of"},
         {NODE(DEQUANTIZE, input), 0, "the input is REAL"},
         {NODE(PAD, after), 0x7fffffff, "after 2147483647 is outside"},
         {NODE(MAX_POOL, kernel_height), 0, "kernel height 0"},
     };
-    bytes b = copy_of(ctx, packed);
-    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        memcpy(b.at + changes[i].at, &changes[i].word, sizeof(uint32_t));
-        sum_again(b);
-        assert_fails(ctx, CRUMB_ERROR_FORMAT, changes[i].message, crumb_packed_parse(ctx, "bad", b.at, b.size, &read));
-        memcpy(b.at, packed->file, b.size);
-    }
-    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "not aligned", crumb_packed_parse(ctx, "odd", b.at + 1, b.size - 1, &read));
-    crumb_free(ctx, b.at);
+    check_changes(packed, changes, sizeof(changes) / sizeof(changes[0]));
+    crumb_packed_close(packed);
+    crumb_ctx_destroy(ctx);
+}
+
+static void test_function_messages(void **state) {
+    (void)state;
+    crumb_ctx *ctx = new_ctx();
+    crumb_packed *packed;
+    assert_ok(ctx, sample_every_op(ctx, 7, &packed));
+    const change changes[] = {
+        {NODE(AVERAGE_POOL, dilation), 99999, "stride along a row 99999"},
+        {NODE(GATHER, before), 0, "height 0 is outside"},
+        {NODE(GATHER, after), 99, "makes no 5 x 99 pixels"},
+        {NODE(GATHER, extra), 0, "encoding 0, makes no"},
+        {NODE(GATHER, extra), 0xffffffffu, "what it reads is tensor -1"},
+        {NODE(GATHER, lo), 0x41800000, "it fills with 16, 0"},
+        {NODE(GATHER, lo), 0x3f000000, "it fills with 0.5, 0"},
+        {NODE(GATHER, hi), 0x3f800000, "it fills with 15, 1"},
+        {NODE(GATHER, inverse), 0x3f800000, "a member that the op does not have is set"},
+        {NODE(CONSTANT, after), 1000, "pixels"},
+        {NODE(CONSTANT, inputs), 1, "number of inputs 1 is outside 0 .. 0"},
+        {NODE(LRN, hi), 0, "alpha 0.5, beta 0.75, bias 0"},
+        {NODE(LRN, kernel_width), 2, "window's width 2"},
+        {NODE(DIV, input[1]), 0, "inputs of"},
+        {NODE(SOFTMAX, kernel_height), 1, "a member that the op does not have is set"},
+        {tensor_of(packed, first_node(packed, CRUMB_PACKED_GATHER)), 0x7fffff00, "of 4 elements"},
+        {tensor_of(packed, first_node(packed, CRUMB_PACKED_GATHER)), 0x80000000u, "place -2147483648"},
+    };
+    check_changes(packed, changes, sizeof(changes) / sizeof(changes[0]));
     crumb_packed_close(packed);
     crumb_ctx_destroy(ctx);
 }
@@ -358,10 +399,10 @@ static void test_paths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),    cmocka_unit_test(test_codes_by_hand), cmocka_unit_test(test_write_and_read),
-        cmocka_unit_test(test_paths),    cmocka_unit_test(test_messages),      cmocka_unit_test(test_bad_names),
-        cmocka_unit_test(test_overflow), cmocka_unit_test(test_allocations),   cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_codes),     cmocka_unit_test(test_codes_by_hand), cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_paths),     cmocka_unit_test(test_messages),      cmocka_unit_test(test_function_messages),
+        cmocka_unit_test(test_bad_names), cmocka_unit_test(test_overflow),      cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_flipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* The naive executor against numbers worked out by hand: each op of pack/packed.h on small inputs. */
 #include "harness.h"
 
+#include "pack/functions.h"
 #include "pack/oracle.h"
 #include "pack/sample.h"
 
@@ -236,11 +237,78 @@ static void test_places(void **state) {
     end(o);
 }
 
+static void test_gather(void **state) {
+    (void)state;
+    one *o = begin(2, 3, 2);
+    const float image[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    static const int32_t places[] = {6, -1, 4, 0, 1, 0, -1};
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_GATHER, "gather", 0);
+    node.made_height = 2;
+    node.made_width = 2;
+    node.extra = crumb_build_places(&o->s.build, 7, places);
+    node.lo = -2;
+    int32_t gathered = crumb_build_append(&o->s.build, &node, NULL);
+    int32_t constant = sample_constant(&o->s, gathered);
+    run(o, image);
+    check_real(o, gathered, (const float[]){11, 10, -2, 7, 6, -2, -2, -2, -2, -2, -2, -2}, 12);
+    check_real(o, constant, crumb_packed_floats(o->packed, o->packed->node[constant - 1].extra), 12);
+    end(o);
+}
+
+/* Against the C library's functions, of doubles: within a unit in the last place of a float. */
+static void test_functions(void **state) {
+    (void)state;
+    one *o = begin(1, 1, 3);
+    const float image[] = {-3.25f, 1e-5f, 0.75f};
+    int32_t sigmoid = sample_node(&o->s, CRUMB_PACKED_SIGMOID, 0), tangent = sample_node(&o->s, CRUMB_PACKED_TANH, 0);
+    int32_t softmax = sample_node(&o->s, CRUMB_PACKED_SOFTMAX, 0), logarithm = sample_node(&o->s, CRUMB_PACKED_LOG_SOFTMAX, 0);
+    int32_t lrn = sample_lrn(&o->s, 0, 2), quotient = sample_pair(&o->s, CRUMB_PACKED_DIV, 0, sigmoid);
+    float wanted[6][3];
+    double sum = exp(-3.25) + exp((double)image[1]) + exp(0.75);
+    for (int c = 0; c < 3; c++) {
+        double x = (double)image[c], next = c < 2 ? (double)image[c + 1] : 0;
+        wanted[0][c] = (float)(1 / (1 + exp(-x)));
+        wanted[1][c] = (float)tanh(x);
+        wanted[2][c] = (float)(exp(x) / sum);
+        wanted[3][c] = (float)(x - log(sum));
+        wanted[4][c] = (float)(x * pow(1.5 + 0.25 * (x * x + next * next), -0.75));
+        wanted[5][c] = image[c] / wanted[0][c];
+    }
+    run(o, image);
+    const int32_t values[] = {sigmoid, tangent, softmax, logarithm, lrn, quotient};
+    for (int k = 0; k < 6; k++) {
+        const float *got = crumb_oracle_real(o->oracle, values[k]);
+        for (int c = 0; c < 3; c++) {
+            assert_true(fabsf(got[c] - wanted[k][c]) <= 1.2e-7f * fabsf(wanted[k][c]));
+        }
+    }
+    end(o);
+}
+
+/* The bound of functions.h, over all sizes of numbers. */
+static void test_elementary(void **state) {
+    (void)state;
+    crumb_rng rng = crumb_rng_at(3, 3, 3);
+    for (int i = 0; i < 200000; i++) {
+        double x = 708 * (2 * (double)crumb_rng_uniform(&rng) - 1), y = exp(0.9 * x), u = crumb_packed_exp(x), v = exp(x);
+        assert_true(fabs(u - v) <= 2e-15 * v);
+        assert_true(fabs(crumb_packed_log(y) - log(y)) <= 2e-15 * fabs(log(y)) + 1e-300);
+        y = 1 + x / 1e6;
+        assert_true(fabs(crumb_packed_log(y) - log(y)) <= 2e-15 * fabs(log(y)));
+    }
+    assert_true(crumb_packed_exp(0) == 1 && crumb_packed_exp(800) == (double)INFINITY && crumb_packed_exp(-800) == 0);
+    assert_true(crumb_packed_exp((double)INFINITY) == (double)INFINITY && crumb_packed_exp(-(double)INFINITY) == 0);
+    assert_true(isnan(crumb_packed_exp((double)NAN)) && isnan(crumb_packed_log((double)NAN)) && isnan(crumb_packed_log(-1)));
+    assert_true(crumb_packed_log(0) == -(double)INFINITY && crumb_packed_log((double)INFINITY) == (double)INFINITY);
+    assert_true(fabs(crumb_packed_exp(-740) - exp(-740)) <= 1e-320 && fabs(crumb_packed_log(5e-324) - log(5e-324)) <= 1e-12);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantize),    cmocka_unit_test(test_conv_codes), cmocka_unit_test(test_conv_reals),
         cmocka_unit_test(test_conv_groups), cmocka_unit_test(test_elements),   cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_places),      cmocka_unit_test(test_gather),     cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_elementary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

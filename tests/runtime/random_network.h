@@ -104,12 +104,25 @@ static inline void draw_pool(sample *s, crumb_packed_op op, int32_t x) {
     sample_pool(s, op, x, kernel, 1 + (int32_t)draw(s, 2), (int32_t)draw(s, (uint32_t)(kernel + 1) / 2));
 }
 
+static inline void draw_function(sample *s, int32_t x) {
+    static const crumb_packed_op ops[] = {CRUMB_PACKED_SIGMOID, CRUMB_PACKED_TANH, CRUMB_PACKED_SOFTMAX,
+                                          CRUMB_PACKED_LOG_SOFTMAX};
+    uint32_t which = draw(s, 6);
+    if (which == 4) {
+        sample_lrn(s, x, 1 + (int32_t)draw(s, 6));
+    } else if (which == 5) {
+        sample_pair(s, CRUMB_PACKED_DIV, x, partner(s, x));
+    } else {
+        sample_node(s, ops[which], x);
+    }
+}
+
 static inline void draw_node(sample *s) {
     static const crumb_packed_op single[] = {CRUMB_PACKED_AFFINE, CRUMB_PACKED_RELU, CRUMB_PACKED_RELU,     CRUMB_PACKED_PRELU,
                                              CRUMB_PACKED_CLIP,   CRUMB_PACKED_PAD,  CRUMB_PACKED_SUBSAMPLE};
     int32_t real = recent(s, false), codes = recent(s, true);
     int32_t either = codes < 0 || (real >= 0 && draw(s, 2) == 0) ? real : codes;
-    uint32_t what = draw(s, 32);
+    uint32_t what = draw(s, 36);
     if (what < 6 && real >= 0) {
         draw_quantizer(s, real);
     } else if (what < 14) {
@@ -132,6 +145,12 @@ static inline void draw_node(sample *s) {
         sample_node(s, CRUMB_PACKED_FLATTEN, either);
     } else if (what == 31 && real >= 0 && s->build.packed.values > 12) {
         sample_node(s, CRUMB_PACKED_GLOBAL_AVERAGE_POOL, real);
+    } else if (what >= 34) {
+        sample_gather(s, either, 1 + (int32_t)draw(s, 9), 1 + (int32_t)draw(s, 9), 1 + (int32_t)draw(s, 40), draw(s, 2) == 0);
+    } else if (what == 33 && real >= 0) {
+        sample_constant(s, real);
+    } else if (what == 32 && real >= 0) {
+        draw_function(s, real);
     }
 }
 
