@@ -409,7 +409,9 @@ static void run_op(const exact_step *s, float *x, float *y) {
     crumb_op_call call = {.params = s->node->params, .inputs = s->node->inputs, .y = {s->out, y}};
     for (int k = 0; k < s->node->inputs; k++) {
         int value = s->node->input[k];
-        call.x[k] = (crumb_tensor){s->exact->graph->value[value].shape, operand(s, k)};
+        float *real = operand(s, k);
+        call.x[k] =
+            (crumb_tensor){s->exact->graph->value[value].shape, real != NULL ? real : s->exact->graph->value[value].data};
     }
     call.x[0].data = x;
     s->node->op->forward(&call);
@@ -437,6 +439,7 @@ static const struct {
     {&crumb_op_dropout, rearrange},
     {&crumb_op_expand, rearrange},
     {&crumb_op_flatten, rearrange},
+    {&crumb_op_gather, rearrange},
     {&crumb_op_global_average_pool, global_average_pool},
     {&crumb_op_global_max_pool, global_max_pool},
     {&crumb_op_hard_sigmoid, hard_sigmoid},

@@ -1,7 +1,7 @@
-/* Ops that move elements: slices, borders, transpositions, reshapes, repetitions, nearest resizing, concatenation. What is not
- * every n-th pixel, channels of zeros or channels side by side becomes a gather, whose places come from the op itself: it is
- * run on the numbers 0, 1, 2, ... in place of the elements, and every one of these ops then gives sums of a row's, a column's
- * and a channel's number, which is checked. */
+/* Ops that move elements: slices, borders, transpositions, reshapes, repetitions, choices, nearest resizing, concatenation.
+ * What is not every n-th pixel, channels of zeros or channels side by side becomes a gather, whose places come from the op
+ * itself: it is run on the numbers 1, 2, 3, ... in place of the elements, 0 being none, and every one of these ops then gives
+ * sums of a row's, a column's and a channel's number, which is checked. */
 #include "lower/lowering.h"
 #include "ops/broadcast.h"
 #include "ops/params.h"
@@ -83,13 +83,16 @@ static void run_on_numbers(const crumb_lowering *l, int node, const void *params
     const crumb_node *given = &l->graph->node[node];
     crumb_op_call call = {.params = params, .inputs = given->inputs, .y = {l->graph->value[given->output].shape, from}};
     for (int k = 0; k < given->inputs; k++) {
-        call.x[k].shape = shape_of(l, node, k);
+        call.x[k] = (crumb_tensor){shape_of(l, node, k), l->graph->value[given->input[k]].data};
     }
     for (int64_t i = 0; i < crumb_shape_count(call.x[0].shape); i++) {
-        numbers[i] = (float)i;
+        numbers[i] = (float)(i + 1);
     }
     call.x[0].data = numbers;
     given->op->forward(&call);
+    for (int64_t i = 0; i < crumb_shape_count(call.y.shape); i++) {
+        from[i] -= 1.0f;
+    }
 }
 
 static void find_line(int32_t *place, int32_t count, const float *from, int64_t step, int32_t base) {
@@ -150,6 +153,15 @@ static bool same_shape(const crumb_packed_value *a, const crumb_packed_value *b)
     return a->height == b->height && a->width == b->width && a->channels == b->channels;
 }
 
+static bool has_none(const places *p) {
+    int64_t count = (int64_t)p->shape.height + p->shape.width + p->shape.channels;
+    bool none = false;
+    for (int64_t i = 0; i < count; i++) {
+        none = none || p->place[i] < 0;
+    }
+    return none;
+}
+
 /* y = op(x) with these parameters; -1 among the numbers: `lo`. */
 static crumb_status emit_moved(crumb_lowering *l, int node, const void *params, float lo, bool border, places *p, float *from) {
     int64_t elements = crumb_shape_count(shape_of(l, node, 0));
@@ -170,7 +182,7 @@ static crumb_status emit_moved(crumb_lowering *l, int node, const void *params, 
         return crumb_lower_fail(l, node, "it moves elements in another way than by rows, columns and channels");
     }
     crumb_packed_node made = gather_of(l, node, p);
-    made.lo = lo;
+    made.lo = has_none(p) ? lo : 0.0f;
     return border ? crumb_lower_plain(l, node, made) : crumb_lower_on_codes(l, node, made);
 }
 
@@ -179,7 +191,7 @@ static crumb_status move_with(crumb_lowering *l, int node, const void *params, f
     crumb_packed_value shape;
     places p = {0};
     CRUMB_TRY(crumb_lower_shape(l, node, y, &shape));
-    if (crumb_shape_count(x) > PLACES_MAX) {
+    if (crumb_shape_count(x) >= PLACES_MAX) {
         return crumb_lower_fail(l, node, "%lld elements are too many", (long long)crumb_shape_count(x));
     }
     float *from = crumb_alloc(l->ctx, (size_t)crumb_shape_count(y), sizeof(*from));
@@ -199,6 +211,12 @@ crumb_status crumb_lower_move(crumb_lowering *l, int node) {
         CRUMB_TRY(crumb_lower_value(l, node, value, false, &x));
     }
     return move_with(l, node, l->graph->node[node].params, 0.0f, false);
+}
+
+/* Elements by a list, which may name none. */
+crumb_status crumb_lower_gather(crumb_lowering *l, int node) {
+    return l->graph->value[input_of(l, node, 1)].data != NULL ? move_with(l, node, l->graph->node[node].params, 0.0f, true)
+                                                              : crumb_lower_fail(l, node, "its index is computed");
 }
 
 /* ---- Borders. */
@@ -223,7 +241,7 @@ crumb_status crumb_lower_pad(crumb_lowering *l, int node) {
     }
     if (!channels) {
         float value = (float)p.value;
-        p.value = -1;
+        p.value = 0;
         return move_with(l, node, &p, value, true);
     }
     crumb_packed_node made = crumb_lower_named(l, node, CRUMB_PACKED_PAD);

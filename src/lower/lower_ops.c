@@ -267,6 +267,7 @@ static const struct {
     {&crumb_op_dropout, lower_dropout},
     {&crumb_op_expand, crumb_lower_move},
     {&crumb_op_flatten, lower_flatten},
+    {&crumb_op_gather, crumb_lower_gather},
     {&crumb_op_global_average_pool, lower_global_average_pool},
     {&crumb_op_global_max_pool, lower_global_max_pool},
     {&crumb_op_hard_sigmoid, lower_hard_sigmoid},

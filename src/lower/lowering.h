@@ -63,6 +63,7 @@ crumb_status crumb_lower_quantize(crumb_lowering *l, int node);
 
 /* An op that only moves elements, as a gather, or nothing where they stay. */
 crumb_status crumb_lower_move(crumb_lowering *l, int node);
+crumb_status crumb_lower_gather(crumb_lowering *l, int node);
 crumb_status crumb_lower_pad(crumb_lowering *l, int node);
 crumb_status crumb_lower_slice(crumb_lowering *l, int node);
 crumb_status crumb_lower_concat(crumb_lowering *l, int node);

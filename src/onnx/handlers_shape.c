@@ -121,6 +121,53 @@ crumb_status crumb_import_slice(const crumb_import_node *n) {
     return emit_cut(n, 0, &cut, last, at);
 }
 
+/* Gather with constant indices, along any axis but the batch's. */
+static crumb_status add_index(const crumb_import_node *n, int axis, const crumb_onnx_array *index, int *at) {
+    int64_t count = crumb_shape_count(index->shape), size = n->x[0]->shape.dim[axis];
+    CRUMB_TRY(crumb_import_filled(n, "index", count, 0, false, at));
+    for (int64_t i = 0; i < count; i++) {
+        int64_t place = index->whole[i] < 0 ? index->whole[i] + size : index->whole[i];
+        if (place < 0 || place >= size || place >= 1 << 24) {
+            return crumb_import_fail(n, CRUMB_ERROR_SHAPE, "index %" PRId64 " of %" PRId64, index->whole[i], size);
+        }
+        n->im->graph->value[*at].data[i] = (float)place;
+    }
+    return CRUMB_OK;
+}
+
+crumb_status crumb_import_gather(const crumb_import_node *n) {
+    const crumb_onnx_array *index;
+    crumb_shape x = n->x[0]->shape, picked = x, shape = {0};
+    int64_t given;
+    int axis, input[2];
+    bool last = false;
+    CRUMB_TRY(crumb_import_int(n, "axis", 0, &given));
+    CRUMB_TRY(crumb_import_axis(n, given, x.rank, &axis));
+    CRUMB_TRY(crumb_import_constant(n, n->inputs > 1 ? n->x[1] : NULL, "indices", &index));
+    int64_t count = crumb_shape_count(index->shape);
+    if (axis == 0 || index->whole == NULL || count < 1 || count > INT32_MAX ||
+        x.rank + index->shape.rank - 1 > CRUMB_RANK_MAX) {
+        return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "axis %d with %" PRId64 " indices; supported are axes from 1",
+                                 axis, count);
+    }
+    for (int i = 0; i < x.rank; i++) {
+        for (int k = 0; i == axis && k < index->shape.rank; k++) {
+            shape.dim[shape.rank++] = index->shape.dim[k];
+        }
+        if (i != axis) {
+            shape.dim[shape.rank++] = x.dim[i];
+        }
+    }
+    picked.dim[axis] = count;
+    bool same = index->shape.rank == 1;
+    CRUMB_TRY(same ? as_it_lies(n, n->x[0], &last, &input[0]) : crumb_import_plain(n, n->x[0], &input[0]));
+    CRUMB_TRY(add_index(n, axis, index, &input[1]));
+    crumb_gather_params p = {.axis = crumb_import_memory_axis(last, x.rank, axis)};
+    CRUMB_TRY(crumb_import_emit(n, &crumb_op_gather, &p, 2, input, &input[0]));
+    CRUMB_TRY(same ? CRUMB_OK : crumb_import_emit_reshape(n, input[0], picked, shape, &input[0]));
+    return crumb_import_set(n, 0, input[0], shape, last);
+}
+
 crumb_status crumb_import_split(const crumb_import_node *n) {
     int64_t given, parts = (int64_t)n->proto->n_output, start = 0;
     crumb_shape x = n->x[0]->shape;

@@ -73,7 +73,11 @@ typedef struct crumb_resize_nearest_params {
     int coordinates, rounding;
 } crumb_resize_nearest_params;
 
-/* Negative axes count from the last one, -1. */
+/* Negative axes count from the last one, -1; so of concat. */
+typedef struct crumb_gather_params {
+    int64_t axis;
+} crumb_gather_params;
+
 typedef struct crumb_concat_params {
     int64_t axis;
 } crumb_concat_params;

@@ -1,6 +1,9 @@
 /* Test cases in the layout of ONNX's backend tests: a folder with model.onnx (or any one .onnx file) and
  * test_data_set_K/input_I.pb, output_I.pb. A case's model is imported with its first input as the image and the other inputs as
- * constants, run with the plain ops, and each output compared as ONNX's own runner does: |got - want| <= 1e-7 + 1e-3 |want|. */
+ * constants, run with the plain ops, and each output compared as ONNX's own runner does: |got - want| <= 1e-7 + 1e-3 |want|.
+ *
+ * Packed: the same with each output as the logits of a network whose image are the input's values, [1, n, 1, 1]: lowered, run
+ * by a session, and the session's bits compared with those of the exact evaluation, too. */
 #ifndef CRUMB_CONFORMANCE_H
 #define CRUMB_CONFORMANCE_H
 
@@ -8,7 +11,10 @@
 
 #include "base/text.h"
 #include "graph/exec.h"
+#include "lower/exact.h"
+#include "lower/lower.h"
 #include "onnx/import.h"
+#include "ops/params.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -96,14 +102,12 @@ static verdict conformance_compare(crumb_ctx *ctx, const crumb_import_output *ou
     return v;
 }
 
-/* Puts the first input into the graph's image. */
-static crumb_status conformance_fill(crumb_ctx *ctx, crumb_exec *exec, const crumb_graph *graph,
-                                     const CrumbOnnx__TensorProto *x) {
+/* The first input as the graph's image has it. */
+static crumb_status conformance_fill(crumb_ctx *ctx, float *to, const crumb_graph *graph, const CrumbOnnx__TensorProto *x) {
     crumb_onnx_array array;
     CRUMB_TRY(crumb_onnx_tensor_read(ctx, "input", x, &array));
     crumb_shape image = graph->value[graph->image].shape;
     bool last = !crumb_shape_equal(image, array.shape) || image.rank == 4;
-    float *to = crumb_exec_value(exec, graph->image);
     for (int64_t i = 0; array.real != NULL && i < crumb_shape_count(array.shape); i++) {
         to[conformance_place(array.shape, last, i)] = array.real[i];
     }
@@ -119,7 +123,7 @@ static verdict conformance_run(crumb_ctx *ctx, crumb_graph *graph, const crumb_i
     if (graph->image >= 0 && graph->nodes > 0) {
         if (crumb_exec_create(graph, &(crumb_exec_options){.batch = batch, .reference = true, .keep = true}, &exec) !=
                 CRUMB_OK ||
-            conformance_fill(ctx, exec, graph, d->input[0]) != CRUMB_OK) {
+            conformance_fill(ctx, crumb_exec_value(exec, graph->image), graph, d->input[0]) != CRUMB_OK) {
             crumb_text_print(why, "%s", crumb_message(ctx));
             crumb_exec_destroy(exec);
             return FAILED;
@@ -137,6 +141,105 @@ static verdict conformance_run(crumb_ctx *ctx, crumb_graph *graph, const crumb_i
         }
     }
     crumb_exec_destroy(exec);
+    return v;
+}
+
+/* ---- Packed. */
+
+/* Appends a node that is put in front of all others: image [1, n, 1, 1] -> the shape that the image had. */
+static crumb_status conformance_front(crumb_graph *graph) {
+    crumb_shape shape = graph->value[graph->image].shape;
+    crumb_reshape_params p = {.shape.count = shape.rank};
+    for (int i = 0; i < shape.rank; i++) {
+        p.shape.at[i] = (double)shape.dim[i];
+    }
+    int before = graph->image, pixels, image;
+    CRUMB_TRY(crumb_graph_input(graph, "pixels", CRUMB_SHAPE(1, crumb_shape_count(shape), 1, 1), &pixels));
+    CRUMB_TRY(crumb_graph_node(graph, "image", &crumb_op_reshape, &p, 1, &pixels, &image));
+    crumb_node made = graph->node[graph->nodes - 1];
+    memmove(graph->node + 1, graph->node, (size_t)(graph->nodes - 1) * sizeof(made));
+    graph->node[0] = made;
+    for (int i = 1; i < graph->nodes; i++) {
+        for (int k = 0; k < graph->node[i].inputs; k++) {
+            graph->node[i].input[k] = graph->node[i].input[k] == before ? image : graph->node[i].input[k];
+        }
+        graph->value[graph->node[i].output].node = i;
+    }
+    graph->value[image].node = 0;
+    graph->image = pixels;
+    return CRUMB_OK;
+}
+
+/* The value as a vector, which becomes the logits. */
+static crumb_status conformance_back(crumb_graph *graph, int value) {
+    crumb_reshape_params p = {.shape = {2, {1, (double)crumb_shape_count(graph->value[value].shape)}}};
+    return crumb_graph_node(graph, "logits", &crumb_op_reshape, &p, 1, &value, &graph->logits);
+}
+
+static verdict conformance_session(crumb_graph *graph, crumb_packed *packed, const float *image, float *logits,
+                                   crumb_text *why) {
+    crumb_ctx *ctx = graph->ctx;
+    crumb_exact *exact = NULL;
+    crumb_plan *plan = NULL;
+    crumb_session *session = NULL;
+    verdict v = FAILED;
+    if (crumb_exact_create(graph, &exact) != CRUMB_OK || crumb_plan_create(packed, &plan) != CRUMB_OK ||
+        crumb_session_create(plan, &(crumb_session_options){.threads = 1}, &session) != CRUMB_OK ||
+        crumb_session_run(session, image, 1, logits) != CRUMB_OK) {
+        crumb_text_print(why, "packed: %s", crumb_message(ctx));
+    } else {
+        int64_t classes = crumb_shape_count(graph->value[graph->logits].shape);
+        crumb_exact_run(exact, image);
+        v = memcmp(logits, crumb_exact_real(exact, graph->logits), (size_t)classes * sizeof(*logits)) == 0 ? PASSED : FAILED;
+        if (v == FAILED) {
+            crumb_text_print(why, "packed: other bits than exactly");
+        }
+    }
+    crumb_session_destroy(session);
+    crumb_plan_destroy(plan);
+    crumb_exact_destroy(exact);
+    return v;
+}
+
+/* One output. UNSUPPORTED: it cannot be packed. */
+static verdict conformance_output(crumb_graph *graph, const crumb_import_output *output, const float *image,
+                                  const CrumbOnnx__TensorProto *want, crumb_text *why) {
+    static const float mean[4] = {0}, deviation[4] = {1, 1, 1, 1};
+    crumb_ctx *ctx = graph->ctx;
+    crumb_lower_facts facts = {.model = "case", .mean = mean, .deviation = deviation};
+    crumb_packed *packed;
+    if (conformance_back(graph, output->value) != CRUMB_OK || crumb_lower(graph, &facts, &packed) != CRUMB_OK) {
+        crumb_text_print(why, "packed: %s", crumb_message(ctx));
+        return UNSUPPORTED;
+    }
+    float *logits = calloc((size_t)packed->classes, sizeof(*logits));
+    verdict v = conformance_session(graph, packed, image, logits, why);
+    v = v == PASSED ? conformance_compare(ctx, output, logits, want, why) : v;
+    free(logits);
+    crumb_packed_close(packed);
+    return v;
+}
+
+/* After the plain run: changes the graph. */
+static verdict conformance_packed(crumb_ctx *ctx, crumb_graph *graph, const crumb_import_output *outputs, int count,
+                                  const data_set *d, crumb_text *why) {
+    bool any = false;
+    for (int i = 0; i < count; i++) {
+        any = any || (outputs[i].value >= 0 && graph->value[outputs[i].value].node >= 0);
+    }
+    if (!any || graph->image < 0) {
+        crumb_text_print(why, "packed: no output is computed");
+        return UNSUPPORTED;
+    }
+    float *image = calloc((size_t)crumb_shape_count(graph->value[graph->image].shape) + 1, sizeof(*image));
+    verdict v =
+        conformance_fill(ctx, image, graph, d->input[0]) == CRUMB_OK && conformance_front(graph) == CRUMB_OK ? PASSED : FAILED;
+    for (int i = 0; i < count && i < d->outputs && v == PASSED; i++) {
+        if (outputs[i].value >= 0 && graph->value[outputs[i].value].node >= 0) {
+            v = conformance_output(graph, &outputs[i], image, d->output[i], why);
+        }
+    }
+    free(image);
     return v;
 }
 
@@ -172,8 +275,9 @@ static int conformance_bind(const CrumbOnnx__GraphProto *graph, const data_set *
     return bindings;
 }
 
-/* One data set of one case. ops (may be NULL) gets the name of the last op of the model. */
-static verdict conformance_case(crumb_ctx *ctx, const char *folder, int set, char op[64], crumb_text *why) {
+/* One data set of one case. op gets the name of the model's first op. *packed (NULL: not wanted) how it went packed;
+ * UNSUPPORTED where it does not pass plainly. */
+static verdict conformance_case(crumb_ctx *ctx, const char *folder, int set, char op[64], verdict *packed, crumb_text *why) {
     char path[4096];
     data_set d;
     ProtobufCMessage *message;
@@ -182,6 +286,9 @@ static verdict conformance_case(crumb_ctx *ctx, const char *folder, int set, cha
     crumb_graph *graph;
     int count = 0;
     strcpy(op, "?");
+    if (packed != NULL) {
+        *packed = UNSUPPORTED;
+    }
     if (!conformance_model(folder, path) ||
         crumb_onnx_open(ctx, path, &crumb_onnx__model_proto__descriptor, &message) != CRUMB_OK) {
         crumb_text_print(why, "no model: %s", crumb_message(ctx));
@@ -197,6 +304,9 @@ static verdict conformance_case(crumb_ctx *ctx, const char *folder, int set, cha
             crumb_text_print(why, "%s", crumb_message(ctx));
         } else {
             v = conformance_run(ctx, graph, outputs, count, &d, why);
+            if (v == PASSED && packed != NULL) {
+                *packed = conformance_packed(ctx, graph, outputs, count, &d, why);
+            }
             for (int i = 0; i < count; i++) {
                 crumb_onnx_array_free(ctx, &outputs[i].array);
             }

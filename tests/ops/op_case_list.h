@@ -80,6 +80,8 @@ static const test_case cases[] = {
     {"expand", NULL, 2, {{2, {3, 1}}, {2, {3, 7}}}},
     {"flatten", NULL, 1, {{4, {2, 3, 4, 5}}}},
     {"flatten", NULL, 1, {{2, {3, 7}}}},
+    {"gather", PARAMS(gather, 1), 2, {{4, {2, 3, 4, 5}}, {1, {7}}}},
+    {"gather", PARAMS(gather, -1), 2, {{2, {3, 7}}, {1, {4}}}},
     {"global_average_pool", NULL, 1, {{4, {3, 4, 5, 6}}}},
     {"global_max_pool", NULL, 1, {{4, {3, 4, 5, 6}}}, DISTINCT},
     {"hard_sigmoid", NULL, 1, {{4, {2, 3, 3, 4}}}, GRID, .spread = 5},

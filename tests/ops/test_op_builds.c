@@ -39,6 +39,12 @@ static double window(const test_case *c, crumb_shape y) {
     return kernel * kernel + 2; /* sum, share, product */
 }
 
+/* Gradients that meet at one element, at most. */
+static double choices(const test_case *c, crumb_shape y) {
+    (void)y;
+    return (double)crumb_shape_count(c->x[1]) + 1;
+}
+
 /* Products behind one output of a convolution or linear layer, and the bias. */
 static double taps(const test_case *c, crumb_shape y) {
     (void)y;
@@ -130,6 +136,7 @@ static const struct bound {
     {"dropout", two, {two}, false, NULL},
     {"expand", exact, {one}, false, NULL},
     {"flatten", exact, {exact}, false, NULL},
+    {"gather", exact, {choices}, true, NULL},
     {"global_average_pool", two, {one}, false, NULL},
     {"global_max_pool", exact, {exact}, false, NULL},
     {"hard_sigmoid", line, {two}, false, one},
