@@ -72,6 +72,10 @@ void crumb_file_unmap(const uint8_t *data, size_t size) {
     munmap((void *)data, size);
 }
 
+void crumb_file_forget(const uint8_t *data, size_t size) {
+    madvise((void *)(uintptr_t)data, size, MADV_DONTNEED); /* advice: nothing depends on it */
+}
+
 crumb_status crumb_writer_open(crumb_ctx *ctx, const char *path, crumb_writer *writer) {
     memset(writer, 0, sizeof(*writer));
     writer->ctx = ctx;

@@ -14,6 +14,8 @@ crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8
  * replaces a file, and never changes one. */
 crumb_status crumb_file_map(crumb_ctx *ctx, const char *path, const uint8_t **data, size_t *size);
 void crumb_file_unmap(const uint8_t *data, size_t size);
+/* Gives back the memory of what has been read of a mapped file: what is read again comes from the file again. */
+void crumb_file_forget(const uint8_t *data, size_t size);
 
 typedef struct crumb_writer {
     crumb_ctx *ctx;

@@ -27,6 +27,10 @@ static void permute(float *to, const float *from, crumb_shape shape, bool to_fil
     }
 }
 
+static void to_file(void *data, const void *from, crumb_shape of) {
+    permute(data, from, of, true);
+}
+
 static bool is_stored(const crumb_value *value) {
     return value->kind == CRUMB_VALUE_PARAM || value->kind == CRUMB_VALUE_STATE;
 }
@@ -43,9 +47,7 @@ crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_saf
             CRUMB_TRY(crumb_safetensors_add(writer, name, "F32", value->shape, value->data));
             continue;
         }
-        void *data;
-        CRUMB_TRY(crumb_safetensors_room(writer, name, "F32", file_shape(value->shape), &data));
-        permute(data, value->data, value->shape, true);
+        CRUMB_TRY(crumb_safetensors_made(writer, name, "F32", file_shape(value->shape), to_file, value->data, value->shape));
     }
     return CRUMB_OK;
 }

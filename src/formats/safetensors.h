@@ -39,6 +39,11 @@ crumb_status crumb_safetensors_add(crumb_safetensors_writer *writer, const char 
 /* The same with memory of the writer's own, zeroed, for the caller to fill before commit. */
 crumb_status crumb_safetensors_room(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
                                     void **data);
+/* The same with data that `fill` makes of `from`, which has the shape `of`, when it is written: one tensor at a time is in
+ * memory. */
+typedef void crumb_safetensors_fill(void *data, const void *from, crumb_shape of);
+crumb_status crumb_safetensors_made(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
+                                    crumb_safetensors_fill *fill, const void *from, crumb_shape of);
 crumb_status crumb_safetensors_note(crumb_safetensors_writer *writer, const char *key, const char *value);
 crumb_status crumb_safetensors_commit(crumb_safetensors_writer *writer, const char *path);
 void crumb_safetensors_drop(crumb_safetensors_writer *writer); /* frees; also after commit */
@@ -47,8 +52,8 @@ void crumb_safetensors_drop(crumb_safetensors_writer *writer); /* frees; also af
 #include "graph/graph.h"
 /* Adds every PARAM and STATE of the graph. */
 crumb_status crumb_graph_store(crumb_graph *graph, const char *prefix, crumb_safetensors_writer *writer);
-/* What a PyTorch module of the network loads: every PARAM and STATE but those of quantizers, quantized weights as Q(w), or with `codes`
- * as integers (I8, or I16 where they are wider) beside <name>_scale. Weight quantizers observe their weights anew. */
+/* What a PyTorch module of the network loads: every PARAM and STATE but those of quantizers, quantized weights as Q(w), or with
+ * `codes` as integers (I8, or I16 where they are wider) beside <name>_scale. Weight quantizers observe their weights anew. */
 crumb_status crumb_graph_store_quantized(const crumb_graph *graph, bool codes, crumb_safetensors_writer *writer);
 /* Loads values by name ("module." in front, as DataParallel saves, is skipped). strict: every PARAM and STATE but quantizer
  * state must be there, and nothing else (num_batches_tracked may be missing or extra); otherwise loads what matches. A wrong

@@ -15,7 +15,9 @@ typedef struct item {
     const crumb_dtype *dtype;
     crumb_shape shape;
     const void *data;
-    void *owned; /* the same data when the writer made it */
+    void *owned;                  /* the same data when the writer made it */
+    crumb_safetensors_fill *fill; /* not NULL: makes the data of `data`, which has the shape `of` */
+    crumb_shape of;
     size_t bytes;
 } item;
 
@@ -101,6 +103,16 @@ crumb_status crumb_safetensors_room(crumb_safetensors_writer *writer, const char
     return CRUMB_OK;
 }
 
+crumb_status crumb_safetensors_made(crumb_safetensors_writer *writer, const char *name, const char *dtype, crumb_shape shape,
+                                    crumb_safetensors_fill *fill, const void *from, crumb_shape of) {
+    item *made = NULL;
+    CRUMB_TRY(append(writer, name, dtype, shape, &made));
+    made->data = from;
+    made->fill = fill;
+    made->of = of;
+    return CRUMB_OK;
+}
+
 crumb_status crumb_safetensors_note(crumb_safetensors_writer *writer, const char *key, const char *value) {
     json_t *text = json_string(value); /* NULL also when not UTF-8 */
     if (text == NULL || json_object_set_new(writer->metadata, key, text) != 0) {
@@ -150,6 +162,29 @@ static crumb_status fill_header(const crumb_safetensors_writer *writer, json_t *
     return CRUMB_OK;
 }
 
+static crumb_status write_made(crumb_ctx *ctx, const item *at, crumb_writer *file) {
+    void *data = crumb_alloc(ctx, at->bytes + 1, 1);
+    if (data == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    at->fill(data, at->data, at->of);
+    crumb_writer_bytes(file, data, at->bytes);
+    crumb_free(ctx, data);
+    return CRUMB_OK;
+}
+
+static crumb_status write_items(const crumb_safetensors_writer *writer, crumb_writer *file) {
+    for (size_t i = 0; i < writer->items; i++) {
+        const item *at = &writer->item[i];
+        if (at->fill != NULL) {
+            CRUMB_TRY(write_made(writer->ctx, at, file));
+        } else {
+            crumb_writer_bytes(file, at->data, at->bytes);
+        }
+    }
+    return CRUMB_OK;
+}
+
 static crumb_status write_file(const crumb_safetensors_writer *writer, const char *text, const char *path) {
     static const char spaces[ALIGNMENT + 1] = "                                                                ";
     crumb_writer file;
@@ -160,8 +195,10 @@ static crumb_status write_file(const crumb_safetensors_writer *writer, const cha
     crumb_writer_bytes(&file, &prefix, PREFIX);
     crumb_writer_bytes(&file, text, length);
     crumb_writer_bytes(&file, spaces, padding);
-    for (size_t i = 0; i < writer->items; i++) {
-        crumb_writer_bytes(&file, writer->item[i].data, writer->item[i].bytes);
+    crumb_status status = write_items(writer, &file);
+    if (status != CRUMB_OK) {
+        crumb_writer_abandon(&file);
+        return status;
     }
     return crumb_writer_commit(&file);
 }

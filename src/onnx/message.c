@@ -10,16 +10,26 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What protobuf-c gets as allocator: the context, and whether it refused. */
+/* What protobuf-c gets as allocator: the context, and whether it refused; of a mapped file, what of it may be forgotten as it
+ * is copied, so that file and copy are not both in memory. */
 typedef struct memory {
     crumb_ctx *ctx;
     bool refused;
+    const uint8_t *file; /* NULL: not mapped */
+    size_t file_bytes, copied;
 } memory;
+
+enum { FORGET_EVERY = 1 << 20 }; /* bytes */
 
 static void *allocate(void *user, size_t size) {
     memory *m = user;
     void *block = crumb_alloc(m->ctx, 1, size);
     m->refused |= block == NULL;
+    m->copied += size;
+    if (m->file != NULL && m->copied >= FORGET_EVERY) { /* what was asked for before has been copied */
+        crumb_file_forget(m->file, m->file_bytes);
+        m->copied = 0;
+    }
     return block;
 }
 
@@ -125,14 +135,14 @@ static crumb_status walk_message(walk *w, const ProtobufCMessageDescriptor *type
     return CRUMB_OK;
 }
 
-crumb_status crumb_onnx_unpack(crumb_ctx *ctx, const char *name, const ProtobufCMessageDescriptor *type, const uint8_t *data,
-                               size_t size, ProtobufCMessage **message) {
+static crumb_status unpack(crumb_ctx *ctx, const char *name, const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                           size_t size, bool mapped, ProtobufCMessage **message) {
     if (size > INT32_MAX) {
         return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: %zu bytes; an ONNX message has less than 2 GiB", name, size);
     }
     walk w = {.ctx = ctx, .name = name, .start = data, .at = data};
     CRUMB_TRY(walk_message(&w, type, size));
-    memory user = {.ctx = ctx};
+    memory user = {.ctx = ctx, .file = mapped ? data : NULL, .file_bytes = size};
     *message = protobuf_c_message_unpack(type, &(ProtobufCAllocator){allocate, release, &user}, size, data);
     if (*message != NULL) {
         return CRUMB_OK;
@@ -141,12 +151,17 @@ crumb_status crumb_onnx_unpack(crumb_ctx *ctx, const char *name, const ProtobufC
                         : crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: a field of %s has the wrong type", name, type->short_name);
 }
 
+crumb_status crumb_onnx_unpack(crumb_ctx *ctx, const char *name, const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                               size_t size, ProtobufCMessage **message) {
+    return unpack(ctx, name, type, data, size, false, message);
+}
+
 crumb_status crumb_onnx_open(crumb_ctx *ctx, const char *path, const ProtobufCMessageDescriptor *type,
                              ProtobufCMessage **message) {
     const uint8_t *data;
     size_t size;
     CRUMB_TRY(crumb_file_map(ctx, path, &data, &size));
-    crumb_status status = crumb_onnx_unpack(ctx, path, type, data, size, message);
+    crumb_status status = unpack(ctx, path, type, data, size, true, message);
     crumb_file_unmap(data, size);
     return status;
 }
