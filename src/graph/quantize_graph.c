@@ -7,8 +7,8 @@
  * consecutive nodes, which backends fuse; layers that read the same value with the same choice share it.
  *
  * A quantizer with negative levels (sign) behind a rectifier would see one sign only. XNOR-Net's order is batch norm, sign,
- * convolution; so such a layer reads the value in front of the rectifier, and a rectifier that nobody else reads disappears. Between
- * the two, ops that commute with a rectifier (max pooling, flatten, reshape, dropout) are looked through. */
+ * convolution; so such a layer reads the value in front of the rectifier, and a rectifier that nobody else reads disappears.
+ * Between the two, ops that commute with a rectifier (max pooling, flatten, reshape, dropout) are looked through. */
 #include "graph/graph.h"
 
 #include "base/param.h"
@@ -28,9 +28,9 @@ typedef struct rewrite {
     const crumb_quant_policy *policy;
     layer_choice *layer; /* one a conv2d or linear node, in graph order */
     int layers;
-    int *map;            /* value of `from` -> value of `to` */
-    int *layer_input;    /* per layer: value of `to` it reads, -1 = map of its input */
-    int *shown;          /* value of `from` -> what readers other than layers see (the quantized value with policy->shortcut) */
+    int *map;         /* value of `from` -> value of `to` */
+    int *layer_input; /* per layer: value of `to` it reads, -1 = map of its input */
+    int *shown;       /* value of `from` -> what readers other than layers see (the quantized value with policy->shortcut) */
 } rewrite;
 
 /* ---- Which quantizers a layer gets. */
@@ -261,6 +261,26 @@ static crumb_status emit_all(rewrite *r) {
     return CRUMB_OK;
 }
 
+/* A network that came with quantizers would get a second one on the same edge. */
+static crumb_status check_unquantized(const rewrite *r) {
+    const crumb_graph *from = r->from;
+    int site = -1, layer = -1;
+    for (int i = 0; i < from->nodes && site < 0; i++) {
+        site = crumb_node_site(from, i) != NULL ? i : -1;
+    }
+    for (int i = 0; i < r->layers && layer < 0; i++) {
+        bool quantizes = r->layer[i].weights.quantizer != NULL || r->layer[i].activations.quantizer != NULL;
+        layer = quantizes ? r->layer[i].node : -1;
+    }
+    if (site < 0 || layer < 0) {
+        return CRUMB_OK;
+    }
+    return crumb_fail(from->ctx, CRUMB_ERROR_UNSUPPORTED,
+                      "%s: the network came quantized (%s, by %s): leave its quantizers as they are (quantize.weights.name and "
+                      "quantize.activations.name: none), or begin with the float model",
+                      from->node[layer].name, from->node[site].name, crumb_node_site(from, site)->quantizer->name);
+}
+
 crumb_status crumb_graph_quantize(const crumb_graph *from, const crumb_quant_policy *policy, crumb_graph **out) {
     crumb_ctx *ctx = from->ctx;
     rewrite r = {.from = from, .policy = policy};
@@ -269,6 +289,9 @@ crumb_status crumb_graph_quantize(const crumb_graph *from, const crumb_quant_pol
         r.map = crumb_alloc(ctx, (size_t)from->values + 1, sizeof(*r.map));
         r.shown = crumb_alloc(ctx, (size_t)from->values + 1, sizeof(*r.shown));
         status = r.map != NULL && r.shown != NULL ? choose_all(&r) : CRUMB_ERROR_MEMORY;
+    }
+    if (status == CRUMB_OK) {
+        status = check_unquantized(&r);
     }
     if (status == CRUMB_OK) {
         status = emit_all(&r);

@@ -222,8 +222,34 @@ static void test_memory_fails(void **state) {
     test_every_allocation(import_quantized, &q);
 }
 
+/* A network that came quantized gets no second quantizers, and is copied as it is without any. */
+static void test_not_twice(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    static quantized q;
+    crumb_graph *graph, *copy;
+    crumb_quant_policy policy = {0};
+    make(&q);
+    assert_ok(ctx, import(ctx, &q, &graph));
+    assert_ok(ctx, crumb_graph_quantize(graph, &policy, &copy));
+    assert_int_equal(copy->nodes, graph->nodes);
+    crumb_graph_destroy(copy);
+    for (int weight = 0; weight < 2; weight++) {
+        policy = (crumb_quant_policy){0};
+        assert_ok(ctx, crumb_quant_choose(ctx, "lsq", weight, 2, weight ? &policy.weights : &policy.activations));
+        assert_int_equal(crumb_graph_quantize(graph, &policy, &copy), CRUMB_ERROR_UNSUPPORTED);
+        assert_non_null(strstr(crumb_message(ctx), "the network came quantized"));
+        assert_non_null(strstr(crumb_message(ctx), "by fixed"));
+    }
+    crumb_graph_destroy(graph);
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_packs), cmocka_unit_test(test_clip),
-                                       cmocka_unit_test(test_lies), cmocka_unit_test(test_memory_fails)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),    cmocka_unit_test(test_packs),
+                                       cmocka_unit_test(test_clip),      cmocka_unit_test(test_lies),
+                                       cmocka_unit_test(test_not_twice), cmocka_unit_test(test_memory_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
