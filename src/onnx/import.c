@@ -482,11 +482,22 @@ crumb_status crumb_import_model(crumb_ctx *ctx, const char *path, CrumbOnnx__Mod
     return CRUMB_OK;
 }
 
-crumb_status crumb_import_file(crumb_ctx *ctx, const char *path, crumb_graph **graph) {
+crumb_status crumb_import_file(crumb_ctx *ctx, const char *path, crumb_graph **graph, crumb_import_facts *facts) {
     ProtobufCMessage *message;
     CRUMB_TRY(crumb_onnx_open(ctx, path, &crumb_onnx__model_proto__descriptor, &message));
-    crumb_status status = crumb_import_model(ctx, path, (CrumbOnnx__ModelProto *)message,
-                                             &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
+    CrumbOnnx__ModelProto *model = (CrumbOnnx__ModelProto *)message;
+    crumb_graph *made = NULL;
+    crumb_status status = crumb_import_model(ctx, path, model, &(crumb_import_options){.classifier = true}, &made, NULL, NULL);
+    if (status == CRUMB_OK && facts != NULL) {
+        status = crumb_import_notes(ctx, path, model, crumb_shape_last(made->value[made->image].shape),
+                                    crumb_shape_last(made->value[made->logits].shape), facts);
+        if (status != CRUMB_OK) {
+            crumb_graph_destroy(made);
+        }
+    }
+    if (status == CRUMB_OK) {
+        *graph = made;
+    }
     crumb_onnx_free(ctx, message);
     return status;
 }

@@ -37,7 +37,15 @@ enum { CRUMB_ONNX_OUTPUTS_MAX = 16 };
 crumb_status crumb_import_model(crumb_ctx *ctx, const char *path, CrumbOnnx__ModelProto *model,
                                 const crumb_import_options *options, crumb_graph **graph, crumb_import_output *outputs,
                                 int *count);
-/* A file as a classifier. */
-crumb_status crumb_import_file(crumb_ctx *ctx, const char *path, crumb_graph **graph);
+/* What a model's metadata say besides, under the keys that the export writes. */
+typedef struct crumb_import_facts {
+    char *class_names; /* one a line, NULL: none; crumb_free it */
+    int channels;      /* that mean and deviation are for, 0: they are not there */
+    float mean[4], deviation[4];
+} crumb_import_facts;
+crumb_status crumb_import_notes(crumb_ctx *ctx, const char *path, const CrumbOnnx__ModelProto *model, int64_t channels,
+                                int64_t classes, crumb_import_facts *facts);
+/* A file as a classifier. facts may be NULL. */
+crumb_status crumb_import_file(crumb_ctx *ctx, const char *path, crumb_graph **graph, crumb_import_facts *facts);
 
 #endif

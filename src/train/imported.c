@@ -31,7 +31,7 @@ bool crumb_is_onnx(const char *path) {
 
 static crumb_status describe_onnx(crumb_ctx *ctx, crumb_model_choice *choice) {
     crumb_graph *graph;
-    CRUMB_TRY(crumb_import_file(ctx, choice->init, &graph));
+    CRUMB_TRY(crumb_import_file(ctx, choice->init, &graph, NULL));
     crumb_status status = crumb_graph_print(graph, &choice->graph);
     crumb_graph_destroy(graph);
     return status;

@@ -230,7 +230,7 @@ static crumb_status take_own(crumb_ctx *ctx, const crumb_safetensors *file, cons
 static crumb_status take_onnx(crumb_ctx *ctx, const crumb_model_choice *choice, crumb_shape image, int classes,
                               crumb_graph **graph) {
     crumb_graph *made;
-    CRUMB_TRY(crumb_import_file(ctx, choice->init, &made));
+    CRUMB_TRY(crumb_import_file(ctx, choice->init, &made, NULL));
     crumb_status status = crumb_imported_check(made, choice->init, image, classes);
     if (status != CRUMB_OK) {
         crumb_graph_destroy(made);
@@ -311,7 +311,12 @@ static crumb_status import_into(crumb_network *network, const char *path, const 
 static crumb_status import_onnx(crumb_network *network, const char *path) {
     static const char text[] = "name: imported\nmodel: {name: imported}\ndata: {train: digits:train, test: digits:test}\n";
     CRUMB_TRY(crumb_recipe_parse(network->ctx, "import", text, strlen(text), NULL, 0, NULL, NULL, &network->recipe));
-    CRUMB_TRY(crumb_import_file(network->ctx, path, &network->graph));
+    crumb_import_facts facts;
+    CRUMB_TRY(crumb_import_file(network->ctx, path, &network->graph, &facts));
+    network->class_names = facts.class_names;
+    if (facts.channels > 0) {
+        crumb_network_normalise(network, facts.mean, facts.deviation, facts.channels);
+    }
     CRUMB_TRY(crumb_graph_print(network->graph, &network->recipe->model.graph));
     network->image = network->graph->value[network->graph->image].shape;
     int64_t channels = crumb_shape_last(network->image),

@@ -19,6 +19,21 @@ expect 0 export "$packed" -o "$work/b.onnx" --form qcdq --opset 13
 cmp -s "$work/a.onnx" "$work/b.onnx" || wrong "qcdq is not the default"
 ((bytes[qdq --opset 25] < bytes[qdq] && bytes[qdq] < bytes[qcdq] && bytes[qcdq] < bytes[float])) || wrong "sizes: ${bytes[*]}"
 
+# What comes back knows its classes and pixels, and its quantizers: it packs, runs as before, trains on as it is, and gets no others.
+expect 0 import "$work/a.onnx" -o "$work/back.safetensors"
+expect 0 pack "$work/back.safetensors" -o "$work/back.crumb"
+expect 0 verify "$work/back.safetensors" "$work/back.crumb"
+for file in "$packed" "$work/back.crumb"; do
+    expect 0 run "$file" --data digits:test --limit 500 --json
+    value "$work/stdout" top1 >"$work/top1.$(basename "$file")"
+done
+cmp -s "$work/top1.net.crumb" "$work/top1.back.crumb" || wrong "what comes back computes something else"
+crumb data digits --sheet "$work/sheet.png" --columns 3 --rows 2
+expect 0 run "$work/back.crumb" "$work/sheet.png" --top 3
+grep -qE "^ +[0-9.]+ % +([0-9]) +\\1\$" "$work/stdout" || wrong "no class names came back"
+printf 'name: back\nmodel: {name: imported, init: %s}\ndata: {train: "digits:train", test: "digits:test"}\n' "$work/a.onnx" >"$work/back.yaml"
+refuses 1 "came quantized" train "$work/back.yaml" --out "$work/twice" -q --set quantize.weights.name=lsq --set quantize.weights.bits=2
+
 # The floats are those of the network: quantized weights, float inputs.
 crumb train "$work/small.yaml" --out "$work/weights" -q --set quantize.activations.name=none --set quantize.first=same \
     --set quantize.last=same || wrong "no run of weights only"

@@ -232,9 +232,54 @@ static void test_turned_pads(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
+/* ---- Class names and normalisation in the metadata. */
+
+static crumb_status read_notes(crumb_ctx *ctx, const char *names, const char *mean, const char *deviation,
+                               crumb_import_facts *facts) {
+    const char *const keys[] = {"crumb.class_names", "crumb.mean", "crumb.deviation"}, *const values[] = {names, mean,
+                                                                                                          deviation};
+    CrumbOnnx__ModelProto model = CRUMB_ONNX__MODEL_PROTO__INIT;
+    CrumbOnnx__StringStringEntryProto entry[3], *list[3];
+    for (int i = 0; i < 3; i++) {
+        crumb_onnx__string_string_entry_proto__init(&entry[i]);
+        if (values[i] != NULL) {
+            entry[i].key = (char *)(uintptr_t)keys[i];
+            entry[i].value = (char *)(uintptr_t)values[i];
+            list[model.n_metadata_props++] = &entry[i];
+        }
+    }
+    model.metadata_props = list;
+    return crumb_import_notes(ctx, "net.onnx", &model, 2, 3, facts);
+}
+
+static void test_notes(void **state) {
+    (void)state;
+    test_memory memory = {0};
+    crumb_ctx *ctx = test_ctx(&memory, 1);
+    crumb_import_facts facts;
+    assert_ok(ctx, read_notes(ctx, "cat\ndog\n\u9ce5", "0.5,-1e-3", "0.25,2", &facts));
+    assert_string_equal(facts.class_names, "cat\ndog\n\u9ce5");
+    assert_true(facts.channels == 2 && facts.mean[1] == -1e-3f && facts.deviation[0] == 0.25f);
+    crumb_free(ctx, facts.class_names);
+    assert_ok(ctx, read_notes(ctx, NULL, NULL, NULL, &facts));
+    assert_true(facts.class_names == NULL && facts.channels == 0);
+    static const char *const bad[][4] = {{"cat\ndog", NULL, NULL, "has 2 lines for 3 classes"},
+                                         {NULL, "0.5,1", NULL, "for 2 channels"},
+                                         {NULL, "0.5", "1,1", "for 2 channels"},
+                                         {NULL, "0.5,1,", "1,1", "for 2 channels"},
+                                         {NULL, "0.5,nan", "1,1", "for 2 channels"},
+                                         {NULL, "0.5,1", "1,0", "for 2 channels"}};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(read_notes(ctx, bad[i][0], bad[i][1], bad[i][2], &facts), CRUMB_ERROR_FORMAT);
+        assert_non_null(strstr(crumb_message(ctx), bad[i][3]));
+    }
+    crumb_ctx_destroy(ctx);
+    assert_int_equal(memory.live, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_classifier), cmocka_unit_test(test_lies),
-                                       cmocka_unit_test(test_memory_fails), cmocka_unit_test(test_noise),
-                                       cmocka_unit_test(test_turned_pads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_notes), cmocka_unit_test(test_classifier),
+                                       cmocka_unit_test(test_lies),  cmocka_unit_test(test_memory_fails),
+                                       cmocka_unit_test(test_noise), cmocka_unit_test(test_turned_pads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
