@@ -34,17 +34,17 @@ void crumb_bytes_stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *sr
     }
 }
 
-int32_t crumb_bytes_most(const crumb_frame *frame) {
-    const crumb_packed_codes *x = &frame->problem.x;
-    const int32_t most = x->multiply * (x->levels - 1);
-    return frame->problem.padding > 0 && frame->padding_byte > most ? frame->padding_byte : most;
+int32_t crumb_bytes_most(const crumb_conv_problem *problem) {
+    const crumb_packed_codes *x = &problem->x;
+    const int32_t most = x->multiply * (x->levels - 1), padding = -x->offset;
+    return problem->padding > 0 && padding > most ? padding : most;
 }
 
-int32_t crumb_bytes_pairs(const crumb_frame *frame) {
-    const crumb_packed_codes *w = &frame->problem.w;
+int32_t crumb_bytes_pairs(const crumb_conv_problem *problem) {
+    const crumb_packed_codes *w = &problem->w;
     const bool direct = fits_int8(w);
     const int32_t low = direct ? w->offset : -128, high = direct ? crumb_packed_code(w, w->levels - 1) : w->levels - 129;
-    const int32_t most = crumb_bytes_most(frame);
+    const int32_t most = crumb_bytes_most(problem);
     const int32_t above = high > 0 ? 2 * most * high : 0, below = low < 0 ? -2 * most * low : 0;
     const int32_t up = above > 0 ? INT16_MAX / above : INT16_MAX, down = below > 0 ? (INT16_MAX + 1) / below : INT16_MAX;
     return up < down ? up : down;
@@ -68,7 +68,7 @@ static void put(const crumb_frame *frame, const crumb_frame_place *place, const 
 
 /* The window's sum of codes w, times the smallest code x; and, as the stored v has a v = code - b, 128 times a sum of v. */
 static void fill_constants(const crumb_frame *frame, int32_t *constant, const uint16_t *index, bool is_signed) {
-    const bool back = is_signed && crumb_bytes_most(frame) > INT8_MAX;
+    const bool back = is_signed && crumb_bytes_most(&frame->problem) > INT8_MAX;
     const size_t row = (size_t)(frame->problem.kernel_height * frame->problem.kernel_width) * (size_t)frame->in;
     for (int32_t o = 0; o < frame->problem.out_channels; o++) {
         int64_t sum = 0;

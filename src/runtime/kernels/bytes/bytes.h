@@ -20,8 +20,8 @@ crumb_status crumb_bytes_prepare_signed(crumb_ctx *ctx, const crumb_conv_kernel 
                                         const void *weight, crumb_conv_ready *ready);
 void crumb_bytes_stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels);
 /* The largest staged byte. */
-int32_t crumb_bytes_most(const crumb_frame *frame);
+int32_t crumb_bytes_most(const crumb_conv_problem *problem);
 /* How many units' sums of two products stay within int16; 0: not even one's. */
-int32_t crumb_bytes_pairs(const crumb_frame *frame);
+int32_t crumb_bytes_pairs(const crumb_conv_problem *problem);
 
 #endif

@@ -100,7 +100,7 @@ static void turned(const crumb_piece *t) {
 }
 
 static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
-    crumb_piece_each(frame, t, crumb_bytes_most(frame) > INT8_MAX ? turned : as_is, PIXELS);
+    crumb_piece_each(frame, t, crumb_bytes_most(&frame->problem) > INT8_MAX ? turned : as_is, PIXELS);
 }
 
 static const crumb_frame_family family = {
