@@ -174,7 +174,7 @@ static int run(cli *self, const void *options) {
         roff(file, entry.doc);
         fputc('\n', file);
     }
-    fputs(".SH ENVIRONMENT\n.TP\n.B CRUMB_CPU\nuse no more than these instructions: scalar, avx2, avx512 or neon\n"
+    fputs(".SH ENVIRONMENT\n.TP\n.B CRUMB_CPU\nuse no more than these instructions: scalar, avx2, avxvnni, avx512 or neon\n"
           ".TP\n.B NO_COLOR\nno colours when set to anything\n"
           ".PP\nRecipes may use any variable as ${NAME}.\n"
           ".SH EXIT STATUS\n0 done; 1 failed, with one line on stderr; 2 usage\n",

@@ -53,7 +53,7 @@ static int make_context(cli *self) {
                                .cpu_limit = limit != NULL && limit[0] != '\0' ? limit : NULL};
     crumb_status status = crumb_ctx_create(&self->ctx, &settings);
     if (status == CRUMB_ERROR_ARGUMENT) {
-        return cli_usage(self, "CRUMB_CPU=%s is none of scalar, avx2, avx512, neon", limit);
+        return cli_usage(self, "CRUMB_CPU=%s is none of scalar, avx2, avxvnni, avx512, neon", limit);
     }
     return status == CRUMB_OK ? CLI_DONE : cli_fail(self, "%s", crumb_status_text(status));
 }

@@ -31,12 +31,12 @@ const char *crumb_limit_unit(crumb_limit limit) {
 
 /* The first loop of a limit that the context may use. */
 static const crumb_limit_loop *loop_of(const crumb_ctx *ctx, crumb_limit limit) {
-    static const crumb_limit_loop *const loops[] = {CRUMB_ON_X86(&crumb_limit_floats__avx512, &crumb_limit_floats__avx2,
-                                                                 &crumb_limit_bytes__avx512vnni, &crumb_limit_bytes__avx2,
-                                                                 &crumb_limit_bits__avx512popcnt, &crumb_limit_bits__avx2,
-                                                                 &crumb_limit_tables__avx512vbmi, &crumb_limit_tables__avx2, ) &
-                                                        crumb_limit_floats__scalar,
-                                                    &crumb_limit_bytes__scalar, &crumb_limit_bits__scalar};
+    static const crumb_limit_loop *const loops[] = {
+        CRUMB_ON_X86(&crumb_limit_floats__avx512, &crumb_limit_floats__avx2, &crumb_limit_bytes__avx512vnni,
+                     &crumb_limit_bytes__avxvnni, &crumb_limit_bytes__avx2, &crumb_limit_bits__avx512popcnt,
+                     &crumb_limit_bits__avx2, &crumb_limit_tables__avx512vbmi, &crumb_limit_tables__avx2, ) &
+            crumb_limit_floats__scalar,
+        &crumb_limit_bytes__scalar, &crumb_limit_bits__scalar};
     for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
         if (loops[i]->limit == limit && (loops[i]->cpu & ~crumb_cpu(ctx)) == 0) {
             return loops[i];

@@ -137,7 +137,7 @@ static void describe_format(lines *to, const void *row) {
 
 static void describe_backend(lines *to, const void *row) {
     static const char *const features[] = {"avx2",       "avx512", "avx512vnni", "avx512bf16", "avx512popcnt",
-                                           "avx512vbmi", "neon",   "dotprod",    NULL};
+                                           "avx512vbmi", "neon",   "dotprod",    "avxvnni",    NULL};
     const crumb_backend_row *backend = row;
     for (int i = 0; backend->pattern[i] != NULL; i++) {
         add(to, "%s%s", i == 0 ? "nodes: " : " -> ", backend->pattern[i]);

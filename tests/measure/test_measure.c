@@ -81,7 +81,7 @@ static crumb_status measure_limits(crumb_ctx *ctx, void *user) {
 
 static void test_limits(void **state) {
     (void)state;
-    static const char *const cpu[] = {"scalar", "avx2", NULL};
+    static const char *const cpu[] = {"scalar", "avx2", "avxvnni", NULL};
     for (size_t i = 0; i < sizeof(cpu) / sizeof(cpu[0]); i++) {
         crumb_ctx *ctx = NULL;
         crumb_limits limits;

@@ -463,7 +463,7 @@ static void test_no_memory(void **state) {
 /* The choice: what the context may use, and a row for everything. */
 static void test_choice(void **state) {
     (void)state;
-    static const char *const limits[] = {"scalar", "avx2", "neon", NULL};
+    static const char *const limits[] = {"scalar", "avx2", "avxvnni", "neon", NULL};
     for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++) {
         test_memory memory = {0};
         crumb_ctx *ctx = NULL;
