@@ -296,6 +296,7 @@ static const struct {
     {7, 7, 3, 7, 7, 2, 3, 1, 1, 8, 1},     {1, 9, 130, 1, 3, 1, 0, 1, 1, 64, 1},  {2, 2, 2, 5, 5, 1, 4, 1, 1, 2, 1},
     {6, 5, 34, 3, 1, 3, 1, 1, 2, 160, 1},  {4, 4, 96, 3, 3, 1, 1, 1, 1, 65, 1},   {9, 8, 70, 3, 3, 1, 2, 2, 70, 70, 1},
     {7, 19, 33, 3, 3, 2, 1, 1, 33, 33, 2}, {6, 12, 16, 2, 5, 1, 2, 3, 16, 16, 1}, {3, 5, 18, 1, 1, 1, 0, 1, 18, 18, 2},
+    {5, 9, 32, 3, 3, 1, 1, 1, 1, 40, 2},
 };
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
@@ -430,6 +431,9 @@ static void test_bands(void **state) {
         p.kernel_height = p.kernel_width = p.stride = 1;
         p.padding = 0;
         run_all(p, 2, RANDOM, 8);
+        p.height = 12, p.width = 90, p.channels = 64, p.out_channels = 33;
+        p.kernel_height = p.kernel_width = 3;
+        run_all(p, 1, RANDOM, 9);
     }
 }
 
