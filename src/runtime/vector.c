@@ -5,6 +5,7 @@
 
 #define VECTOR crumb_vector__plain
 #define CHAIN crumb_chain_run
+#define WIDTH 16
 #include "runtime/vector.tmpl"
 
 const crumb_vector *crumb_vector_pick(const crumb_ctx *ctx) {

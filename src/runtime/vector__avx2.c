@@ -3,4 +3,5 @@
 
 #define VECTOR crumb_vector__avx2
 #define CHAIN crumb_chain_run__avx2
+#define WIDTH 32
 #include "runtime/vector.tmpl"

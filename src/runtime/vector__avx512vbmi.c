@@ -36,5 +36,6 @@ static void translate_pixels(uint8_t *y, const uint8_t *x, const uint8_t *table,
 
 #define VECTOR crumb_vector__avx512vbmi
 #define CHAIN crumb_chain_run__avx512
+#define WIDTH 64
 #define TRANSLATE translate_pixels
 #include "runtime/vector.tmpl"
