@@ -109,7 +109,7 @@ static crumb_status store_numbers(crumb_safetensors_writer *writer, const char *
     return CRUMB_OK;
 }
 
-/* Codes, and as <name>_scale what they are multiplied by: one value, or one an output channel. */
+/* Codes, and as <name>_scale what they are multiplied by: one value, or one an output channel or group of it. */
 static crumb_status store_codes(const crumb_graph *graph, int node, crumb_safetensors_writer *writer, float *quantized,
                                 float *scratch) {
     const crumb_value *value = &graph->value[graph->node[node].input[0]];

@@ -20,7 +20,7 @@ crumb_status crumb_graph_encode(const crumb_graph *graph, int node, crumb_codes 
     crumb_quant_call call = crumb_node_call(graph, node);
     crumb_codes made = {.count = call.count};
     made.code = crumb_alloc(graph->ctx, (size_t)call.count + 1, sizeof(*made.code));
-    made.scale = crumb_alloc(graph->ctx, (size_t)site->channels + 1, sizeof(*made.scale));
+    made.scale = crumb_alloc(graph->ctx, (size_t)(site->channels * site->groups) + 1, sizeof(*made.scale));
     if (made.code == NULL || made.scale == NULL) {
         crumb_codes_free(graph->ctx, &made);
         return CRUMB_ERROR_MEMORY;

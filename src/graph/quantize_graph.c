@@ -142,10 +142,10 @@ static bool only_signed_readers(const rewrite *r, int value) {
 
 /* ---- Emitting. */
 
-static crumb_status emit_state(rewrite *r, const char *site_name, const crumb_quant_state *row, int64_t channels, int *value) {
+static crumb_status emit_state(rewrite *r, const char *site_name, const crumb_quant_state *row, int64_t count, int *value) {
     char name[CRUMB_NAME_MAX + 64];
     snprintf(name, sizeof(name), "%s.%s", site_name, row->name);
-    crumb_shape shape = CRUMB_SHAPE(row->per_channel ? channels : 1);
+    crumb_shape shape = CRUMB_SHAPE(count);
     if (!row->learned) {
         return crumb_graph_state(r->to, name, shape, row->preset, value);
     }
@@ -162,13 +162,14 @@ static crumb_status emit_quantize(rewrite *r, const char *layer, bool weight, co
     crumb_shape shape = r->to->value[x].shape;
     crumb_quant site = {.quantizer = quantizer, .bits = choice->bits, .weight = weight};
     memcpy(site.params, choice->params, sizeof(site.params));
-    site.channels = weight ? shape.dim[0] : crumb_shape_last(shape);
+    crumb_quant_fit(&site, shape);
     char name[CRUMB_NAME_MAX + 32];
     snprintf(name, sizeof(name), "%s.%s", layer, weight ? "weight_quant" : "input_quant");
     int input[CRUMB_INPUTS_MAX] = {x};
     int inputs = 1;
     for (const crumb_quant_state *row = quantizer->state; row != NULL && row->name != NULL; row++) {
-        CRUMB_TRY(emit_state(r, name, row, weight ? site.channels : 1, &input[inputs++]));
+        int64_t count = crumb_quant_state_count(&site, inputs - 1);
+        CRUMB_TRY(emit_state(r, name, row, count, &input[inputs++]));
     }
     return crumb_graph_node(r->to, name, &crumb_op_quantize, &site, inputs, input, y);
 }

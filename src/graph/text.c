@@ -194,8 +194,7 @@ static crumb_status finish_site(const reader *r, const crumb_op *op, crumb_quant
     if (site->quantizer == NULL || site->bits == 0 || (site->quantizer->flags & role) == 0 || inputs < 1) {
         return bad(r, "no quantizer, bits and role", "");
     }
-    crumb_shape x = r->graph->value[input[0]].shape;
-    site->channels = site->weight && x.rank > 0 ? x.dim[0] : crumb_shape_last(x);
+    crumb_quant_fit(site, r->graph->value[input[0]].shape);
     return CRUMB_OK;
 }
 

@@ -1,7 +1,7 @@
 /* Min-max quantization, the usual way to 8 bits (Jacob et al., arXiv 1712.05877, eq. 1 and section 3).
  *
- *     weights:      code = round(w / step) in -Q .. Q,  Q = 2^(b-1) - 1,  step = max|w| / Q of the tensor or output channel;
- *                   dQ/dw = 1
+ *     weights:      code = round(w / step) in -Q .. Q,  Q = 2^(b-1) - 1,  step = max|w| / Q of the tensor, output channel or
+ *                   group of its inputs; dQ/dw = 1
  *     activations:  code = round(x / step) in -z .. 2^b - 1 - z,  step = (high - low) / (2^b - 1),  z = round(-low / step);
  *                   dQ/dx = 1 inside the range of the codes, 0 outside
  *
@@ -14,6 +14,7 @@
 typedef struct minmax_params {
     int per;         /* 0 tensor, 1 channel */
     double momentum; /* of a new batch in the running range */
+    int group;       /* 0 none, 1 .. 4: 16 .. 128 */
 } minmax_params;
 
 enum { LOW, HIGH, READY }; /* a weight's range is LOW = -HIGH */
@@ -24,6 +25,10 @@ static const minmax_params *params_of(const crumb_quant *site) {
 
 static bool per_channel(const crumb_quant *site) {
     return params_of(site)->per == 1;
+}
+
+static int64_t group(const crumb_quant *site) {
+    return crumb_group_of(params_of(site)->group);
 }
 
 static int levels(const crumb_quant *site) {
@@ -37,8 +42,8 @@ static float largest(const crumb_quant_call *call, const float *x, int64_t count
 
 static void observe_weight(const crumb_quant_call *call) {
     crumb_statistic_fill(call, per_channel(call->site), call->state[HIGH], largest);
-    for (int64_t o = 0; o < call->site->channels; o++) {
-        call->state[LOW][o] = -call->state[HIGH][o];
+    for (int64_t g = 0; g < call->state_count[HIGH]; g++) {
+        call->state[LOW][g] = -call->state[HIGH][g];
     }
 }
 
@@ -67,9 +72,9 @@ static void observe(const crumb_quant_call *call) {
     }
 }
 
-static crumb_uniform weight_form(const crumb_quant_call *call, int64_t channel) {
+static crumb_uniform weight_form(const crumb_quant_call *call, int64_t g) {
     float top = (float)((levels(call->site) - 1) / 2);
-    return crumb_uniform_make(call->state[HIGH][channel] / top, -top, top);
+    return crumb_uniform_make(call->state[HIGH][g] / top, -top, top);
 }
 
 static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
@@ -89,10 +94,10 @@ static void fake(const crumb_quant_call *call) {
         crumb_uniform_call_fake(call);
         return;
     }
-    int64_t groups = per_channel(call->site) ? call->site->channels : 1, size = call->count / groups;
-    for (int64_t g = 0; g < groups; g++) {
+    for (int64_t g = 0; g < call->state_count[HIGH]; g++) {
         crumb_uniform form = weight_form(call, g);
-        crumb_uniform_fake(&form, call->x + g * size, call->y + g * size, size);
+        crumb_span span = crumb_span_of(call, g);
+        crumb_uniform_fake(&form, call->x + span.at, call->y + span.at, span.count);
     }
 }
 
@@ -115,15 +120,15 @@ static void encode(const crumb_quant_call *call, crumb_codes *codes) {
         crumb_uniform_call_encode(call, codes);
         return;
     }
-    codes->groups = per_channel(call->site) ? call->site->channels : 1;
+    crumb_codes_divide(call, per_channel(call->site), codes);
     codes->levels = levels(call->site);
     codes->multiply = 1;
     codes->offset = -(codes->levels - 1) / 2;
-    int64_t size = call->count / codes->groups;
-    for (int64_t g = 0; g < codes->groups; g++) {
+    for (int64_t g = 0; g < call->state_count[HIGH]; g++) {
         crumb_uniform form = weight_form(call, g);
-        crumb_uniform_encode(&form, call->x + g * size, codes->code + g * size, size);
-        codes->scale[g] = form.step;
+        crumb_span span = crumb_span_of(call, g);
+        crumb_uniform_encode(&form, call->x + span.at, codes->code + span.at, span.count);
+        codes->scale[g < codes->groups ? g : 0] = form.step;
     }
 }
 
@@ -150,6 +155,7 @@ const crumb_quantizer crumb_quantizer_minmax = {
              .min = 0.0,
              .max = 1.0,
              .doc = "activations: share of a new batch in the running range"},
+            CRUMB_GROUP_PARAM(offsetof(minmax_params, group)),
             {0},
         },
     .params_size = sizeof(minmax_params),
@@ -161,6 +167,7 @@ const crumb_quantizer crumb_quantizer_minmax = {
             {0},
         },
     .levels = levels,
+    .group = group,
     .observe = observe,
     .fake = fake,
     .grad = grad,

@@ -47,12 +47,31 @@ float crumb_max_abs(const float *x, int64_t count) {
     return nans ? NAN : max;
 }
 
+crumb_span crumb_span_of(const crumb_quant_call *call, int64_t g) {
+    const crumb_quant *site = call->site;
+    int64_t size = call->count / site->channels;
+    if (site->groups <= 1) {
+        return (crumb_span){g * size, size};
+    }
+    int64_t group = site->quantizer->group(site), first = g % site->groups * group, left = size - first;
+    return (crumb_span){g / site->groups * size + first, left < group ? left : group};
+}
+
+void crumb_codes_divide(const crumb_quant_call *call, bool per_channel, crumb_codes *codes) {
+    const crumb_quant *site = call->site;
+    codes->groups = per_channel || site->groups > 1 ? site->channels * site->groups : 1;
+    codes->channel = call->count / site->channels;
+    codes->size = site->groups > 1 ? site->quantizer->group(site) : 0;
+}
+
 void crumb_statistic_fill(const crumb_quant_call *call, bool per_channel, float *values, crumb_statistic of) {
-    int64_t channels = call->site->channels, size = call->count / channels;
-    float common = per_channel ? 0.0f : of(call, call->x, call->count);
-#pragma omp parallel for schedule(static) if (per_channel && call->count >= CRUMB_PARALLEL_LEAST)
-    for (int64_t o = 0; o < channels; o++) {
-        values[o] = per_channel ? of(call, call->x + o * size, size) : common;
+    int64_t groups = call->site->channels * call->site->groups;
+    bool own = per_channel || call->site->groups > 1;
+    float common = own ? 0.0f : of(call, call->x, call->count);
+#pragma omp parallel for schedule(static) if (own && call->count >= CRUMB_PARALLEL_LEAST)
+    for (int64_t g = 0; g < groups; g++) {
+        crumb_span span = crumb_span_of(call, g);
+        values[g] = own ? of(call, call->x + span.at, span.count) : common;
     }
 }
 

@@ -22,7 +22,27 @@ float crumb_max_abs(const float *x, int64_t count);
 /* The step D that minimises sum (|x| - D min(round(|x| / D), top))^2 (uniform_l2.c); max|x| if that is 0 or no number. */
 float crumb_step_l2(const float *x, int64_t count, float top);
 
-/* Fills values[o] for each output channel o of a weight with of(call, its elements), or with the whole tensor's value. */
+/* A scale's values: `count` from the `at`-th on. */
+typedef struct crumb_span {
+    int64_t at, count;
+} crumb_span;
+
+/* What the g-th scale of a weight is for: a group of a channel, where its site has groups, or a channel. */
+crumb_span crumb_span_of(const crumb_quant_call *call, int64_t g);
+/* codes->groups and the values of each: a scale for each group, or for each channel, or one for all. */
+void crumb_codes_divide(const crumb_quant_call *call, bool per_channel, crumb_codes *codes);
+/* The word of a parameter "group" and what it means for a channel; parameters that begin with such a choice. */
+#define CRUMB_GROUP_PARAM(offset_)                                                                                             \
+    {                                                                                                                          \
+        .name = "group", .type = CRUMB_PARAM_CHOICE, .offset = (offset_), .preset = "none", .choices = "none|16|32|64|128",    \
+        .doc = "weights: inputs of an output channel that share a step, for layers with float activations; none: see per"      \
+    }
+static inline int64_t crumb_group_of(int choice) {
+    return choice == 0 ? 0 : 8 << choice;
+}
+
+/* Fills values[o] for each output channel o of a weight (for each group of it, where the site has groups) with of(call, its
+ * elements), or with the whole tensor's value. */
 typedef float (*crumb_statistic)(const crumb_quant_call *call, const float *x, int64_t count);
 void crumb_statistic_fill(const crumb_quant_call *call, bool per_channel, float *values, crumb_statistic of);
 float crumb_statistic_mean_abs(const crumb_quant_call *call, const float *x, int64_t count);

@@ -63,6 +63,9 @@ bool crumb_quant_lattice(const crumb_quant_call *call, int64_t channel, crumb_la
     const crumb_quantizer *row = call->site->quantizer;
     crumb_uniform u;
     bool found = false;
+    if (call->site->groups > 1) {
+        return false;
+    }
     if (call->site->weight && row->lattice != NULL) {
         found = row->lattice(call, channel, lattice);
     } else if (call->site->weight && row->uniform != NULL && row->uniform(call, &u)) {
@@ -70,6 +73,13 @@ bool crumb_quant_lattice(const crumb_quant_call *call, int64_t channel, crumb_la
         found = true;
     }
     return found && lattice->step >= FLT_MIN && isfinite(lattice->gain * lattice->step);
+}
+
+void crumb_quant_fit(crumb_quant *site, crumb_shape shape) {
+    site->channels = site->weight && shape.rank > 0 ? shape.dim[0] : crumb_shape_last(shape);
+    int64_t size = site->weight && site->channels > 0 ? crumb_shape_count(shape) / site->channels : 1;
+    int64_t group = site->weight && site->quantizer->group != NULL ? site->quantizer->group(site) : 0;
+    site->groups = group > 0 && size > group ? (size + group - 1) / group : 1;
 }
 
 bool crumb_quant_has_channels(const crumb_quant *site) {

@@ -17,7 +17,7 @@
 #include <string.h>
 
 typedef struct uniform_params {
-    int refit, per; /* 0 always, 1 once; 0 tensor, 1 channel */
+    int refit, per, group; /* 0 always, 1 once; 0 tensor, 1 channel; 0 none, 1 .. 4: 16 .. 128 */
 } uniform_params;
 
 enum { STEP, READY };
@@ -29,6 +29,10 @@ static const uniform_params *params_of(const crumb_quant *site) {
 
 static bool per_channel(const crumb_quant *site) {
     return params_of(site)->per == 1;
+}
+
+static int64_t group(const crumb_quant *site) {
+    return crumb_group_of(params_of(site)->group);
 }
 
 static int levels(const crumb_quant *site) {
@@ -152,12 +156,12 @@ static void observe(const crumb_quant_call *call) {
 }
 
 static void fake(const crumb_quant_call *call) {
-    int64_t size = call->count / call->site->channels;
     float top = top_code(call->site);
 #pragma omp parallel for schedule(static) if (call->count >= CRUMB_PARALLEL_LEAST)
-    for (int64_t o = 0; o < call->site->channels; o++) {
-        float step = call->state[STEP][o];
-        for (int64_t i = o * size; i < (o + 1) * size; i++) {
+    for (int64_t g = 0; g < call->state_count[STEP]; g++) {
+        crumb_span span = crumb_span_of(call, g);
+        float step = call->state[STEP][g];
+        for (int64_t i = span.at; i < span.at + span.count; i++) {
             call->y[i] = code_of(call->x[i], step, top) * step;
         }
     }
@@ -174,16 +178,16 @@ static void grad(const crumb_quant_call *call) {
 }
 
 static void encode(const crumb_quant_call *call, crumb_codes *codes) {
-    int64_t size = call->count / call->site->channels;
     float top = top_code(call->site);
-    for (int64_t i = 0; i < call->count; i++) {
-        codes->code[i] = (int16_t)code_of(call->x[i], call->state[STEP][i / size], top);
+    for (int64_t g = 0; g < call->state_count[STEP]; g++) {
+        crumb_span span = crumb_span_of(call, g);
+        for (int64_t i = span.at; i < span.at + span.count; i++) {
+            codes->code[i] = (int16_t)code_of(call->x[i], call->state[STEP][g], top);
+        }
     }
     crumb_codes_describe(codes, call->state[STEP][0], levels(call->site), 1, -(int)top);
-    if (per_channel(call->site)) {
-        codes->groups = call->site->channels;
-        memcpy(codes->scale, call->state[STEP], (size_t)codes->groups * sizeof(float));
-    }
+    crumb_codes_divide(call, per_channel(call->site), codes);
+    memcpy(codes->scale, call->state[STEP], (size_t)codes->groups * sizeof(float));
 }
 
 const crumb_quantizer crumb_quantizer_uniform = {
@@ -207,11 +211,13 @@ const crumb_quantizer crumb_quantizer_uniform = {
              .preset = "tensor",
              .choices = "tensor|channel",
              .doc = "one step for the tensor or one an output channel"},
+            CRUMB_GROUP_PARAM(offsetof(uniform_params, group)),
             {0},
         },
     .params_size = sizeof(uniform_params),
     .state = (const crumb_quant_state[]){{.name = "step", .per_channel = true}, {.name = "ready"}, {0}},
     .levels = levels,
+    .group = group,
     .observe = observe,
     .fake = fake,
     .grad = grad,

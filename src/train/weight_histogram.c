@@ -11,16 +11,12 @@ typedef struct source {
     crumb_codes codes; /* code NULL: float */
 } source;
 
-static int64_t group_of(const source *s, int64_t i) {
-    return i / (s->count / s->codes.groups);
-}
-
 /* The i-th weight in the histogram's unit; a channel whose scale is 0 has only zeros to show. */
 static double value_of(const source *s, int64_t i) {
     if (s->codes.code == NULL || s->codes.groups == 1) {
         return s->weight[i];
     }
-    double scale = s->codes.scale[group_of(s, i)];
+    double scale = s->codes.scale[crumb_codes_group(&s->codes, i)];
     return scale != 0 ? s->weight[i] / scale : 0;
 }
 
@@ -43,7 +39,7 @@ static void list_levels(const source *s, crumb_weight_histogram *h) {
 static void measure_error(const source *s, crumb_weight_histogram *h) {
     double wrong = 0, all = 0;
     for (int64_t i = 0; s->codes.code != NULL && i < s->count; i++) {
-        double value = s->weight[i], quantized = s->codes.scale[group_of(s, i)] * (float)s->codes.code[i];
+        double value = s->weight[i], quantized = s->codes.scale[crumb_codes_group(&s->codes, i)] * (float)s->codes.code[i];
         wrong += (quantized - value) * (quantized - value);
         all += value * value;
     }

@@ -25,7 +25,27 @@ static inline float *test_floats(int64_t count) {
     return values;
 }
 
-/* States at their presets, x and dy zero; outputs are NaN, since nobody zeroes them for a backward pass. */
+/* States at their presets, sized by the parameters. */
+static inline void test_site_states(test_site *t) {
+    const crumb_quant_state *row = t->site.quantizer->state;
+    crumb_quant_fit(&t->site, t->shape);
+    for (int k = 0; k < t->states; k++) {
+        free(t->state[k]);
+        free(t->dstate[k]);
+    }
+    for (t->states = 0; row[t->states].name != NULL; t->states++) {
+        int k = t->states;
+        t->state_count[k] = crumb_quant_state_count(&t->site, k);
+        t->state[k] = test_floats(t->state_count[k]);
+        t->dstate[k] = test_floats(t->state_count[k]);
+        for (int64_t i = 0; i < t->state_count[k]; i++) {
+            t->state[k][i] = row[k].preset;
+            t->dstate[k][i] = NAN;
+        }
+    }
+}
+
+/* x and dy zero; outputs are NaN, since nobody zeroes them for a backward pass. */
 static inline test_site *test_site_make(crumb_ctx *ctx, const char *name, bool weight, int bits, crumb_shape shape) {
     test_site *t = calloc(1, sizeof(*t));
     crumb_quant_choice choice;
@@ -33,7 +53,6 @@ static inline test_site *test_site_make(crumb_ctx *ctx, const char *name, bool w
     t->ctx = ctx;
     t->site = (crumb_quant){.quantizer = choice.quantizer, .bits = bits, .weight = weight};
     memcpy(t->site.params, choice.params, sizeof(t->site.params));
-    t->site.channels = weight ? shape.dim[0] : crumb_shape_last(shape);
     t->shape = shape;
     t->count = crumb_shape_count(shape);
     t->x = test_floats(t->count);
@@ -44,16 +63,7 @@ static inline test_site *test_site_make(crumb_ctx *ctx, const char *name, bool w
     for (int64_t i = 0; i < t->count; i++) {
         t->y[i] = t->dx[i] = t->scratch[i] = NAN;
     }
-    for (; choice.quantizer->state[t->states].name != NULL; t->states++) {
-        int k = t->states;
-        t->state_count[k] = crumb_quant_state_count(&t->site, k);
-        t->state[k] = test_floats(t->state_count[k]);
-        t->dstate[k] = test_floats(t->state_count[k]);
-        for (int64_t i = 0; i < t->state_count[k]; i++) {
-            t->state[k][i] = choice.quantizer->state[k].preset;
-            t->dstate[k][i] = NAN;
-        }
-    }
+    test_site_states(t);
     return t;
 }
 
@@ -73,6 +83,11 @@ static inline void test_site_param(test_site *t, const char *name, const char *v
     const crumb_param *param = crumb_param_find(t->site.quantizer->params, name);
     assert_non_null(param);
     assert_ok(t->ctx, crumb_param_set(t->ctx, param, t->site.params, value));
+    int64_t groups = t->site.groups;
+    crumb_quant_fit(&t->site, t->shape);
+    if (t->site.groups != groups) {
+        test_site_states(t);
+    }
 }
 
 static inline crumb_op_call test_site_op(test_site *t, bool training) {

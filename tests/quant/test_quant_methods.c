@@ -395,6 +395,35 @@ static void test_minmax(void **state) {
     test_site_free(t);
 }
 
+/* Two channels of 20 weights in groups of 16: a step for each 16 and for each 4 that are left. */
+static void test_groups(void **state) {
+    (void)state;
+    enum { COUNT = 40, EACH = 20, GROUP = 16 };
+    static const char *const rows[] = {"minmax", "uniform"};
+    for (size_t k = 0; k < 2; k++) {
+        float x[COUNT], scale[4];
+        int16_t code[COUNT];
+        for (int i = 0; i < COUNT; i++) {
+            static const float step[] = {1, 0.25f, 8, 0.5f};
+            x[i] = (float)(i % 3 - 1) * step[i / EACH * 2 + i % EACH / GROUP];
+        }
+        test_site *t = test_site_make(ctx, rows[k], true, 2, CRUMB_SHAPE(2, 20));
+        test_site_param(t, "group", "16");
+        memcpy(t->x, x, sizeof(x));
+        assert_true(t->site.groups == 2 && t->state_count[0] == 4);
+        test_site_forward(t, true); /* three levels, so each weight is one */
+        assert_memory_equal(t->y, x, sizeof(x));
+        crumb_quant_call call = test_site_call(t);
+        crumb_codes codes = {.code = code, .scale = scale, .count = COUNT};
+        t->site.quantizer->encode(&call, &codes);
+        assert_true(codes.groups == 4 && codes.size == GROUP && codes.channel == EACH);
+        test_values(scale, (const double[]){1, 0.25, 8, 0.5}, 4, 0);
+        crumb_lattice lattice;
+        assert_false(crumb_quant_lattice(&call, 0, &lattice));
+        test_site_free(t);
+    }
+}
+
 /* ---- CTMQ: the vectors of the method's notes. */
 
 static void test_ctmq(void **state) {
@@ -456,6 +485,7 @@ int main(void) {
         cmocka_unit_test(test_lsq),
         cmocka_unit_test(test_pact),
         cmocka_unit_test(test_minmax),
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_ctmq),
         cmocka_unit_test(test_sign_of_zero),
     };

@@ -208,17 +208,17 @@ static void ask_codes(const question *q) {
     crumb_quant_call call = test_site_call(t);
     crumb_codes codes = {.count = t->count};
     codes.code = calloc((size_t)t->count, sizeof(int16_t));
-    codes.scale = test_floats(t->site.channels);
+    codes.scale = test_floats(t->site.channels * t->site.groups);
     q->row->encode(&call, &codes);
     assert_int_equal(codes.levels, q->row->levels(&t->site));
     assert_true(codes.levels >= 2 && codes.levels <= 1 << q->bits);
-    assert_true(codes.groups == 1 || (q->weight && codes.groups == t->site.channels));
-    int64_t size = t->count / codes.groups;
+    assert_true(codes.groups == 1 || (q->weight && codes.groups == t->site.channels * t->site.groups));
+    assert_true(codes.groups >= t->site.groups);
     for (int64_t i = 0; i < t->count; i++) {
         int index = (codes.code[i] - codes.offset) / codes.multiply;
         assert_int_equal(codes.multiply * index + codes.offset, codes.code[i]);
         assert_in_range(index, 0, codes.levels - 1);
-        float value = codes.scale[i / size] * (float)codes.code[i];
+        float value = codes.scale[crumb_codes_group(&codes, i)] * (float)codes.code[i];
         if (!test_same(value, t->y[i])) {
             fail_at(q, "decode(encode)", i, value, t->y[i]);
         }
@@ -226,8 +226,12 @@ static void ask_codes(const question *q) {
             fail_at(q, "value", i, value, 0.0f);
         }
     }
-    for (int64_t g = 0; g < codes.groups; g++) {
-        assert_in_range(distinct(t->y + g * size, size), 0, codes.levels);
+    for (int64_t g = 0, from = 0, to = 0; g < codes.groups; g++, from = to) {
+        while (to < t->count && crumb_codes_group(&codes, to) == g) {
+            to++;
+        }
+        assert_true(to > from);
+        assert_in_range(distinct(t->y + from, to - from), 0, codes.levels);
     }
     free(codes.code);
     free(codes.scale);

@@ -16,6 +16,7 @@
  * Everything that is learned is averaged: the quantized weights as q, the others (biases, batch norm, float layers, learned
  * steps) as they are. Quantizers that keep a state "ready" look at the averaged weights as at new ones. */
 #include "base/param.h"
+#include "quant/parts.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -330,7 +331,7 @@ static int64_t different(float *values, int64_t count) {
     return found;
 }
 
-/* True if the channels of a weight have scales of their own. */
+/* True if the channels of a weight, or groups of them, have scales of their own. */
 static bool has_channel_scales(const crumb_quant_call *call) {
     for (int k = 0; call->site->quantizer->state[k].name != NULL; k++) {
         for (int64_t o = 1; o < call->state_count[k]; o++) {
@@ -342,7 +343,7 @@ static bool has_channel_scales(const crumb_quant_call *call) {
     return false;
 }
 
-/* The levels of each averaged layer, or the most of one of its channels where each has its own scale. */
+/* The levels of each averaged layer, or the most of one of its channels or groups where each has its own scale. */
 static crumb_status report_levels(crumb_strategy_run *run, crumb_trainer *trainer) {
     static const char suffix[] = ".weight_quant";
     for (int i = 0; i < trainer->network->nodes; i++) {
@@ -350,14 +351,16 @@ static crumb_status report_levels(crumb_strategy_run *run, crumb_trainer *traine
             continue;
         }
         crumb_quant_call call = crumb_node_call(trainer->network, i);
-        int64_t groups = has_channel_scales(&call) ? call.site->channels : 1, size = call.count / groups, most = 0;
-        float *values = crumb_strategy_scratch(trainer->ctx, run, (size_t)size * sizeof(float));
+        bool own = has_channel_scales(&call);
+        int64_t groups = own ? call.site->channels * call.site->groups : 1, most = 0;
+        float *values = crumb_strategy_scratch(trainer->ctx, run, (size_t)call.count * sizeof(float));
         if (values == NULL) {
             return CRUMB_ERROR_MEMORY;
         }
         for (int64_t g = 0; g < groups; g++) {
-            memcpy(values, call.x + g * size, (size_t)size * sizeof(float));
-            int64_t levels = different(values, size);
+            crumb_span span = own ? crumb_span_of(&call, g) : (crumb_span){0, call.count};
+            memcpy(values, call.x + span.at, (size_t)span.count * sizeof(float));
+            int64_t levels = different(values, span.count);
             most = levels > most ? levels : most;
         }
         const char *name = trainer->network->node[i].name;

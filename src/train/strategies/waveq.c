@@ -122,6 +122,10 @@ static crumb_status take_layer(crumb_strategy_run *run, crumb_trainer *trainer, 
         return crumb_fail(trainer->ctx, CRUMB_ERROR_ARGUMENT, "the levels of quantizer %s are not equally spaced",
                           site->quantizer->name);
     }
+    if (site->groups > 1) {
+        return crumb_fail(trainer->ctx, CRUMB_ERROR_ARGUMENT, "%s: quantizer %s has %d steps an output channel, not one",
+                          node->name, site->quantizer->name, (int)site->groups);
+    }
     if (numbers == NULL) {
         numbers = crumb_strategy_tensor(trainer->ctx, run, node->name, NUMBERS);
         if (numbers == NULL) {
