@@ -24,28 +24,51 @@ static crumb_expression weight_at(crumb_emit *e, const crumb_packed_node *node, 
     return scaled_index(&weight->codes, index.text);
 }
 
-static void add_real(crumb_emit *e, const crumb_packed_node *node, const char *x, int32_t channels) {
+/* Channels `from` up to `to` (`even`: a multiple of what is summed together) into `sum`. */
+static void add_channels(crumb_emit *e, const crumb_packed_node *node, const char *x, const char *sum, const char *from,
+                         const char *to, bool even) {
     const crumb_packed_codes *w = &e->g->packed->tensor[node->weight].codes;
     int32_t together = channels_at_a_time(w->levels);
     crumb_expression weight = weight_at(e, node, together > 1 ? "tap + n" : "tap + k");
     crumb_expression real = crumb_expression_of(w->levels > 0 ? "(float)%s" : "%s", weight.text);
     e->uses |= CRUMB_EMIT_FUSED;
     if (together == 1) {
-        crumb_emit_open(e, "for (int32_t k = 0; k < %d; k++)", (int)channels);
-        crumb_emit_line(e, "sum = fused(%s, %s, sum);", x, real.text);
+        crumb_emit_open(e, "for (int32_t k = %s; k < %s; k++)", from, to);
+        crumb_emit_line(e, "%s = fused(%s, %s, %s);", sum, x, real.text, sum);
         crumb_emit_close(e);
         return;
     }
-    crumb_emit_open(e, "for (int32_t k = 0; k < %d; k += %d)", (int)channels, (int)together);
+    crumb_emit_open(e, "for (int32_t k = %s; k < %s; k += %d)", from, to, (int)together);
     crumb_emit_line(e, "float part = 0.0f;");
-    if (channels % together == 0) {
+    if (even) {
         crumb_emit_open(e, "for (int32_t n = k; n < k + %d; n++)", (int)together);
     } else {
-        crumb_emit_open(e, "for (int32_t n = k; n < k + %d && n < %d; n++)", (int)together, (int)channels);
+        crumb_emit_open(e, "for (int32_t n = k; n < k + %d && n < %s; n++)", (int)together, to);
     }
     crumb_emit_line(e, "part = fused(%s, %s, part);", x, real.text);
     crumb_emit_close(e);
-    crumb_emit_line(e, "sum += part;");
+    crumb_emit_line(e, "%s += part;", sum);
+    crumb_emit_close(e);
+}
+
+static void add_real(crumb_emit *e, const crumb_packed_node *node, const char *x, int32_t channels) {
+    const crumb_packed *packed = e->g->packed;
+    int32_t together = channels_at_a_time(packed->tensor[node->weight].codes.levels), group = crumb_packed_group(packed, node);
+    if (group == 0) {
+        crumb_expression all = crumb_expression_of("%d", (int)channels);
+        add_channels(e, node, x, "sum", "0", all.text, channels % together == 0);
+        return;
+    }
+    const char *name = e->g->node[e->stage->root].name;
+    const crumb_packed_tensor *scale = &packed->tensor[node->extra];
+    crumb_emit_reals(e, name, "scale", crumb_packed_floats(packed, node->extra), (int64_t)scale->rows * scale->columns);
+    crumb_emit_open(e, "for (int32_t g = 0; g < %d; g++)", (int)scale->columns);
+    crumb_emit_line(e, "const int32_t end = g * %d + %d < %d ? g * %d + %d : %d;", (int)group, (int)group, (int)channels,
+                    (int)group, (int)group, (int)channels);
+    crumb_emit_line(e, "float own = 0.0f;");
+    crumb_expression first = crumb_expression_of("g * %d", (int)group);
+    add_channels(e, node, x, "own", first.text, "end", channels % together == 0);
+    crumb_emit_line(e, "sum = fused(own, %s_scale[%d * c + g], sum);", name, (int)scale->columns);
     crumb_emit_close(e);
 }
 

@@ -48,6 +48,7 @@ static crumb_status take_weight(crumb_exact *exact, int index) {
     CRUMB_TRY(crumb_graph_encode(graph, maker, &codes));
     weight->scale = codes.scale;
     weight->groups = codes.groups;
+    weight->size = codes.size;
     weight->levels = codes.levels;
     weight->code = crumb_alloc(exact->ctx, (size_t)codes.count, sizeof(*weight->code));
     for (int64_t i = 0; weight->code != NULL && i < codes.count; i++) {
@@ -77,8 +78,9 @@ static void start_factors(const exact_step *s) {
     const crumb_value *bias = s->node->inputs == 3 ? &s->exact->graph->value[s->node->input[2]] : NULL;
     int64_t channels = crumb_shape_last(s->out);
     for (int64_t o = 0; o < channels; o++) {
-        double scale_w = weight->code != NULL ? (double)weight->scale[o * weight->groups / channels] : 1;
-        double scale_x = weight->code != NULL && s->x->code != NULL ? (double)s->x->scale : 1;
+        bool folds = weight->code != NULL && weight->size == 0;
+        double scale_w = folds ? (double)weight->scale[o * weight->groups / channels] : 1;
+        double scale_x = folds && s->x->code != NULL ? (double)s->x->scale : 1;
         s->y->multiplier[o] = scale_x * scale_w;
         s->y->bias[o] = bias != NULL ? (double)bias->data[o] : 0;
     }

@@ -85,9 +85,11 @@ static window window_of_transposed(const exact_step *s) {
                     .outputs = s->out.dim[3]};
 }
 
-/* On a flattened map, channel by channel, the window is the whole map; its sum still goes pixel by pixel. */
+/* On a flattened map, channel by channel, the window is the whole map; its sum still goes pixel by pixel, unless groups of
+ * inputs have scales. */
 static window window_of_linear(const exact_step *s) {
-    int64_t h = s->x->map_height > 0 ? s->x->map_height : 1, w = s->x->map_width > 0 ? s->x->map_width : 1;
+    bool map = s->x->map_height > 0 && s->exact->weight[s->index].size == 0;
+    int64_t h = map ? s->x->map_height : 1, w = map ? s->x->map_width : 1;
     int64_t inputs = crumb_shape_last(s->in);
     return (window){.height = h,
                     .width = w,
@@ -161,8 +163,25 @@ static float add_reals(const window *g, tap t, const float *x, const exact_weigh
     return sum;
 }
 
+/* The sums of groups of one tap's channels, each by its scale. */
+static float sum_groups(const exact_step *s, const window *g, int64_t pixel, int64_t o) {
+    const exact_weight *weight = &s->exact->weight[s->index];
+    const float *scale = weight->scale + o * (weight->groups / g->outputs);
+    tap t = tap_at(g, pixel, o, 0, 0);
+    float sum = 0.0f;
+    for (int64_t c = 0; t.x >= 0 && c < g->channels; c += weight->size, t.x += weight->size, t.w += weight->size) {
+        window part = *g;
+        part.channels = g->channels - c < weight->size ? g->channels - c : weight->size;
+        sum = fmaf(add_reals(&part, t, s->x->real, weight, NULL, 0.0f), *scale++, sum);
+    }
+    return sum;
+}
+
 static float sum_window(const exact_step *s, const window *g, int64_t pixel, int64_t o) {
     const exact_weight *weight = &s->exact->weight[s->index];
+    if (weight->size > 0) {
+        return sum_groups(s, g, pixel, o);
+    }
     bool codes = s->x->code != NULL && weight->code != NULL;
     double whole = 0;
     float real = 0.0f;

@@ -20,6 +20,7 @@ typedef struct exact_weight {
     float *code; /* NULL: the weights are floats */
     float *scale;
     int64_t groups;
+    int64_t size; /* of a row's weights that share a scale; 0: all, and the scale is folded */
     int levels;
 } exact_weight;
 

@@ -134,7 +134,8 @@ typedef struct layer {
     const crumb_form *x;
     int64_t rows, columns; /* output channels, weights of each */
     int64_t map_size;      /* a linear layer on a flattened map: its pixels, else 1 */
-    bool has_codes;        /* weights are codes */
+    bool has_codes;        /* weights are codes, */
+    bool grouped;          /* with a scale for each codes.size of a row */
     crumb_codes codes;
 } layer;
 
@@ -150,6 +151,19 @@ static int64_t turned_place(const layer *y, crumb_shape weight, int64_t i) {
     int64_t outputs = weight.dim[3], taps = weight.dim[1] * weight.dim[2], channels = y->columns / taps;
     int64_t o = i % outputs, tap = i / outputs % taps, c = i / outputs / taps;
     return ((c / channels * outputs + o) * taps + taps - 1 - tap) * channels + c % channels;
+}
+
+/* What has scales of groups computes in floats, on a vector or pixel by pixel: the groups stay whole. */
+static crumb_status check_groups(const crumb_lowering *l, layer *y) {
+    const crumb_node *node = &l->graph->node[y->node];
+    crumb_shape shape = l->graph->value[y->weight].shape;
+    y->map_size = 1;
+    if (node->op == &crumb_op_conv2d &&
+        (shape.dim[1] != 1 || shape.dim[2] != 1 || ((const crumb_conv2d_params *)node->params)->groups != 1)) {
+        return crumb_lower_fail(l, y->node, "scales of groups of %d weights want a linear layer or a kernel of 1 x 1",
+                                (int)y->codes.size);
+    }
+    return CRUMB_OK;
 }
 
 static crumb_status read_weight(crumb_lowering *l, layer *y) {
@@ -171,7 +185,8 @@ static crumb_status read_weight(crumb_lowering *l, layer *y) {
     }
     CRUMB_TRY(crumb_graph_encode(graph, maker, &y->codes));
     y->has_codes = true;
-    return CRUMB_OK;
+    y->grouped = y->codes.size > 0;
+    return y->grouped ? check_groups(l, y) : CRUMB_OK;
 }
 
 static crumb_status add_codes(crumb_lowering *l, const layer *y, crumb_packed_node *made) {
@@ -188,7 +203,8 @@ static crumb_status add_codes(crumb_lowering *l, const layer *y, crumb_packed_no
         &l->build, (int32_t)y->rows, (int32_t)y->columns,
         (crumb_packed_codes){.levels = codes->levels, .multiply = codes->multiply, .offset = codes->offset}, index);
     crumb_free(l->ctx, index);
-    made->extra = crumb_build_floats(&l->build, 1, (int32_t)codes->groups, codes->scale);
+    int32_t rows = y->grouped ? (int32_t)y->rows : 1;
+    made->extra = crumb_build_floats(&l->build, rows, (int32_t)codes->groups / rows, codes->scale);
     return l->build.status;
 }
 
@@ -229,8 +245,9 @@ static void set_window(const crumb_lowering *l, const layer *y, crumb_packed_nod
         made->dilation = (int32_t)p->dilation;
         made->groups = (int32_t)p->groups;
     } else {
-        made->kernel_height = y->x->map_height > 0 ? (int32_t)y->x->map_height : 1;
-        made->kernel_width = y->x->map_width > 0 ? (int32_t)y->x->map_width : 1;
+        bool map = y->map_size > 1;
+        made->kernel_height = map ? (int32_t)y->x->map_height : 1;
+        made->kernel_width = map ? (int32_t)y->x->map_width : 1;
         made->stride = made->dilation = made->groups = 1;
     }
 }
@@ -261,9 +278,10 @@ static crumb_status widen(crumb_lowering *l, const layer *y, crumb_packed_node *
 static void set_scales(const crumb_lowering *l, const layer *y, fold *f) {
     const crumb_node *node = &l->graph->node[y->node];
     const float *bias = node->inputs == 3 ? l->graph->value[node->input[2]].data : NULL;
-    double scale_x = y->has_codes && y->x->codes >= 0 ? (double)y->x->scale : 1;
+    bool folds = y->has_codes && !y->grouped;
+    double scale_x = folds && y->x->codes >= 0 ? (double)y->x->scale : 1;
     for (int64_t o = 0; o < y->rows; o++) {
-        f->multiplier[o] = scale_x * (y->has_codes ? (double)y->codes.scale[o / (y->rows / y->codes.groups)] : 1);
+        f->multiplier[o] = scale_x * (folds ? (double)y->codes.scale[o / (y->rows / y->codes.groups)] : 1);
         f->bias[o] = bias != NULL ? (double)bias[o] : 0;
     }
 }
@@ -272,8 +290,8 @@ static crumb_status emit_layer(crumb_lowering *l, layer *y, fold *f) {
     const crumb_node *node = &l->graph->node[y->node];
     CRUMB_TRY(read_weight(l, y));
     int32_t x = y->x->codes;
-    if (!y->has_codes || x < 0) {
-        CRUMB_TRY(crumb_lower_value(l, y->node, node->input[0], y->transposed, &x));
+    if (!y->has_codes || y->grouped || x < 0) {
+        CRUMB_TRY(crumb_lower_value(l, y->node, node->input[0], y->transposed || y->grouped, &x));
     }
     CRUMB_TRY(fold_begin(l->ctx, f, y->rows, node->output));
     set_scales(l, y, f);

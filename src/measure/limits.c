@@ -152,11 +152,11 @@ static int32_t table_group(const crumb_conv_problem *p, int32_t columns) {
 }
 
 /* Operations a second, the fastest way. Float activations by codes of few levels take a table's entry for 2 or 4 products
- * (packed.h), at half the rate of multiply-adds. */
+ * (packed.h), at best at the rate of multiply-adds. */
 static double fastest(const crumb_limits *limits, const crumb_conv_problem *p, crumb_limit *which) {
     if (p->x.levels == 0) {
         *which = CRUMB_LIMIT_FLOATS;
-        return limits->rate[CRUMB_LIMIT_FLOATS] * (p->w.levels == 2 ? 2 : 1);
+        return limits->rate[CRUMB_LIMIT_FLOATS] * (p->w.levels == 0 || p->w.levels > 4 ? 1 : p->w.levels == 2 ? 4 : 2);
     }
     double bits = limits->rate[CRUMB_LIMIT_BITS] / (bits_of(p->x.levels) * bits_of(p->w.levels));
     double tables = 2 * table_group(p, limits->table_columns) * limits->rate[CRUMB_LIMIT_TABLES];
@@ -178,7 +178,8 @@ double crumb_limits_problem(const crumb_limits *limits, const crumb_conv_problem
     double window = (double)p->kernel_height * p->kernel_width * (p->channels / p->groups);
     double operations = 2 * window * p->out_height * p->out_width * p->out_channels * (double)images;
     double seconds = operations / fastest(limits, p, which);
-    double fetching = window * p->out_channels * bits_of(p->w.levels) / 8 / limits->rate[CRUMB_LIMIT_MEMORY];
+    double bits = bits_of(p->w.levels) + (p->group > 0 ? 32.0 / p->group : 0);
+    double fetching = window * p->out_channels * bits / 8 / limits->rate[CRUMB_LIMIT_MEMORY];
     if (from_memory && fetching > seconds) {
         *which = CRUMB_LIMIT_MEMORY;
         return fetching;

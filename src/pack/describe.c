@@ -41,6 +41,7 @@ bool crumb_packed_layer_at(const crumb_packed *packed, int index, crumb_packed_l
         layer->weight_bits = bits_of(&packed->tensor[node->weight].codes);
         layer->activation_bits = bits_of(&packed->value[node->input[0]].codes);
         layer->weight_bytes = (size_t)packed->tensor[node->weight].bytes;
+        layer->weight_bytes += crumb_packed_group(packed, node) > 0 ? (size_t)packed->tensor[node->extra].bytes : 0;
     }
     return true;
 }

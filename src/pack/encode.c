@@ -86,6 +86,19 @@ void crumb_packed_pack_row(const crumb_packed_tensor *tensor, int32_t row, const
     }
 }
 
+int32_t crumb_packed_group(const crumb_packed *packed, const crumb_packed_node *node) {
+    const crumb_packed_tensor *weight = &packed->tensor[node->weight];
+    const crumb_packed_tensor *scale = node->extra >= 0 ? &packed->tensor[node->extra] : NULL;
+    if (scale == NULL || scale->rows != weight->rows || scale->columns < 2) {
+        return 0;
+    }
+    int32_t group = CRUMB_PACKED_GROUP_MIN;
+    while (group < CRUMB_PACKED_GROUP_MAX && (weight->columns - 1) / group + 1 > scale->columns) {
+        group *= 2;
+    }
+    return group;
+}
+
 const float *crumb_packed_floats(const crumb_packed *packed, int32_t tensor) {
     return tensor >= 0 ? (const float *)packed->tensor[tensor].data : NULL;
 }

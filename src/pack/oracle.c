@@ -115,7 +115,28 @@ static float add_tap(float sum, const float *x, const tap *t, int64_t channels, 
     return sum;
 }
 
+/* One pixel's channels by an output's weights, which have a scale for every `group` of them. */
+static float sum_groups(const step *s, const window *w, int64_t group) {
+    const crumb_packed_node *node = s->node;
+    const crumb_packed_tensor *tensor = &s->oracle->packed->tensor[node->weight];
+    const int32_t *code = s->oracle->code[node->output - 1] + w->row;
+    const float *x = s->x.real + at(s->in, w->top, w->left, 0);
+    const float *scale = crumb_packed_floats(s->oracle->packed, node->extra) +
+                         w->row / tensor->columns * s->oracle->packed->tensor[node->extra].columns;
+    float sum = 0.0f;
+    for (int64_t c = 0; c < w->channels; c += group) {
+        int64_t count = w->channels - c < group ? w->channels - c : group;
+        float part = add_tap(0.0f, x + c, &(tap){.code = code + c}, count, channels_at_a_time(tensor->codes.levels));
+        sum = fmaf(part, *scale++, sum);
+    }
+    return sum;
+}
+
 static float sum_reals(const step *s, const window *w) {
+    int32_t group = crumb_packed_group(s->oracle->packed, s->node);
+    if (group > 0) {
+        return sum_groups(s, w, group);
+    }
     const crumb_packed_tensor *tensor = &s->oracle->packed->tensor[s->node->weight];
     const int32_t *code = s->oracle->code[s->node->output - 1];
     int64_t together = channels_at_a_time(tensor->codes.levels);

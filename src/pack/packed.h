@@ -20,10 +20,10 @@
  *                or for a REAL x the float sum acc = fmaf(v, w, acc) from 0 in the order kh, kw, channel, w a float or a code;
  *                but with codes of at most 4 levels the channels of a tap (of its group) are summed two at a time, of 2
  *                levels four at a time: t = fmaf(v, w, t) from 0 over the two or four (fewer at the end), then acc = acc + t,
- *                so that t can come from a table;
- *                y = fmaf((float)acc, multiplier[o], bias[o])    batch norm, scales and biases are folded into the two.
- *                A linear layer is a convolution whose kernel is its whole input.
- *   affine       y = fmaf(v, multiplier[c], bias[c])
+ *                so that t can come from a table. Weights with a scale for each `group` channels (crumb_packed_group; REAL x,
+ *                kernel 1 x 1, one group of channels): s such a sum of the group alone, then acc = fmaf(s, scale[o][group],
+ * acc) from 0, group after group; y = fmaf((float)acc, multiplier[o], bias[o])    batch norm, scales and biases are folded into
+ * the two. A linear layer is a convolution whose kernel is its whole input. affine       y = fmaf(v, multiplier[c], bias[c])
  *   add, mul     y = a + b, y = a * b                                   REAL
  *   relu         y = v > 0 ? v : 0                                      NaN gives 0
  *   prelu        y = v > 0 ? v : slope[c] * v
@@ -53,6 +53,8 @@
 #include "crumb/run.h"
 
 enum {
+    CRUMB_PACKED_GROUP_MIN = 16, /* channels that share a scale of a weight: these and powers of two between */
+    CRUMB_PACKED_GROUP_MAX = 128,
     CRUMB_PACKED_INPUTS_MAX = 8,
     CRUMB_PACKED_LEVELS_MAX = 512,       /* of weights: 9 bits */
     CRUMB_PACKED_ACTIVATION_MAX = 256,   /* levels of activations: 8 bits */
@@ -145,7 +147,8 @@ typedef struct crumb_packed_node {
     float inverse, lo, hi; /* quantize (ROUND), clip; gather: lo; lrn: alpha, beta, bias */
     /* Indices into tensors, -1: none. weight: conv2d. multiplier, bias: conv2d and affine. extra: slopes of prelu, thresholds
      * of quantize, elements of constant, rows, columns and channels of gather one after the other; conv2d: the weights' own
-     * scales before folding (1 or O of them; for information and for exporters). */
+     * scales before folding (1 or O of them; for information and for exporters), or scales of groups, [O, groups], which are
+     * not folded. */
     int32_t weight, multiplier, bias, extra;
 } crumb_packed_node;
 
@@ -203,6 +206,10 @@ crumb_packed_places crumb_packed_places_of(const crumb_packed *packed, const cru
 static inline int32_t crumb_packed_stride_width(const crumb_packed_node *pool) {
     return pool->stride_width != 0 ? pool->stride_width : pool->stride;
 }
+
+/* Channels that share a scale of a conv2d's weight, the last ones of an output may be fewer: the power of two that gives as
+ * many groups as `extra` has columns. 0: scales are folded. */
+int32_t crumb_packed_group(const crumb_packed *packed, const crumb_packed_node *node);
 
 static inline int64_t crumb_packed_elements(const crumb_packed_value *value) {
     return (int64_t)value->height * value->width * value->channels;

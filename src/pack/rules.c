@@ -234,6 +234,41 @@ static crumb_status check_weight(const rule_call *call) {
                : bad(call, "a sum of %lld products may reach %lld, beyond int32", (long long)columns, (long long)sum);
 }
 
+/* Scales of groups of a weight's channels. */
+static crumb_status check_groups(const rule_call *call) {
+    const crumb_packed_node *node = call->node;
+    const crumb_packed_tensor *weight = &call->packed->tensor[node->weight], *scale = &call->packed->tensor[node->extra];
+    int32_t group = crumb_packed_group(call->packed, node);
+    if (scale->encoding != CRUMB_PACKED_FLOAT || (weight->columns - 1) / group + 1 != scale->columns) {
+        return bad(call, "weight scales are %d x %d %s for %d weights an output: of no group of 16, 32, 64 or 128",
+                   (int)scale->rows, (int)scale->columns, scale->encoding == CRUMB_PACKED_FLOAT ? "floats" : "codes",
+                   (int)weight->columns);
+    }
+    if (call->x[0]->codes.levels != 0 || weight->codes.levels == 0 || node->kernel_height != 1 || node->kernel_width != 1 ||
+        node->groups != 1) {
+        return bad(call,
+                   "scales of groups of %d weights want a REAL input, codes and a kernel of 1 x 1, not %d x %d in %d groups",
+                   (int)group, (int)node->kernel_height, (int)node->kernel_width, (int)node->groups);
+    }
+    const float *value = crumb_packed_floats(call->packed, node->extra);
+    return need_finite(call, "weight scale", value, (int64_t)scale->rows * scale->columns);
+}
+
+static crumb_status check_weight_scales(const rule_call *call) {
+    const crumb_packed_node *node = call->node;
+    if (node->extra == -1) {
+        return CRUMB_OK;
+    }
+    if (node->extra < 0 || node->extra >= call->packed->tensors) {
+        return bad(call, "weight scales are tensor %d of %d", (int)node->extra, (int)call->packed->tensors);
+    }
+    if (crumb_packed_group(call->packed, node) > 0) {
+        return check_groups(call);
+    }
+    bool one = call->packed->tensor[node->extra].columns == 1;
+    return need_vector(call, "weight scale", node->extra, one ? 1 : call->packed->tensor[node->weight].rows);
+}
+
 static crumb_status infer_conv2d(const rule_call *call, crumb_packed_value *out) {
     const crumb_packed_node *node = call->node;
     const crumb_packed_value *x = call->x[0];
@@ -246,12 +281,7 @@ static crumb_status infer_conv2d(const rule_call *call, crumb_packed_value *out)
     const crumb_packed_tensor *weight = &call->packed->tensor[node->weight];
     CRUMB_TRY(need_vector(call, "multiplier", node->multiplier, weight->rows));
     CRUMB_TRY(need_vector(call, "bias", node->bias, weight->rows));
-    if (node->extra >= 0 && node->extra < call->packed->tensors) {
-        bool one = call->packed->tensor[node->extra].columns == 1;
-        CRUMB_TRY(need_vector(call, "weight scale", node->extra, one ? 1 : weight->rows));
-    } else if (node->extra != -1) {
-        return bad(call, "weight scales are tensor %d of %d", (int)node->extra, (int)call->packed->tensors);
-    }
+    CRUMB_TRY(check_weight_scales(call));
     return make_real(call, out, positions(x->height, high, node->padding, node->stride),
                      positions(x->width, wide, node->padding, node->stride), weight->rows);
 }

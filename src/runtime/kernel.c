@@ -38,7 +38,9 @@ crumb_conv_problem crumb_conv_problem_of(const crumb_packed *packed, const crumb
                                 .dilation = node->dilation,
                                 .groups = node->groups,
                                 .x = x->codes,
-                                .w = packed->tensor[node->weight].codes};
+                                .w = packed->tensor[node->weight].codes,
+                                .group = crumb_packed_group(packed, node),
+                                .scale = crumb_packed_floats(packed, node->extra)};
 }
 
 crumb_status crumb_conv_prepare_with(crumb_ctx *ctx, const crumb_conv_kernel *kernel, const crumb_conv_problem *problem,

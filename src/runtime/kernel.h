@@ -28,6 +28,10 @@ typedef struct crumb_conv_problem {
     int32_t kernel_height, kernel_width, stride, padding, dilation, groups;
     crumb_packed_codes x; /* levels 0: REAL */
     crumb_packed_codes w; /* levels 0: float weights, only with REAL x */
+    /* Channels of w that share a scale (packed.h): REAL x, codes w, kernel 1 x 1, groups 1. 0: none. Scales are [out_channels,
+     * groups], read by prepare only. */
+    int32_t group;
+    const float *scale;
 } crumb_conv_problem;
 
 /* Accumulators of `pixels` consecutive pixels of the output stack [N, out_height, out_width], from index `pixel` on (a strip

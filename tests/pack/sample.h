@@ -78,6 +78,20 @@ static inline int32_t sample_conv(sample *s, int32_t x, int32_t out, int32_t ker
     return crumb_build_append(&s->build, &node, NULL);
 }
 
+/* A convolution of 1 x 1 whose weights have a scale for each `group` channels. */
+static inline int32_t sample_groups(sample *s, int32_t x, int32_t out, int32_t stride, crumb_packed_codes weight,
+                                    int32_t group) {
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_CONV2D, "groups", x);
+    int32_t columns = sample_channels(s, x);
+    node.kernel_height = node.kernel_width = node.dilation = node.groups = 1;
+    node.stride = stride;
+    node.weight = sample_codes(s, out, columns, weight);
+    node.multiplier = sample_floats(s, 1, out, false);
+    node.bias = sample_floats(s, 1, out, false);
+    node.extra = sample_floats(s, out, (columns + group - 1) / group, false);
+    return crumb_build_append(&s->build, &node, NULL);
+}
+
 static inline int32_t sample_node(sample *s, crumb_packed_op op, int32_t x) {
     crumb_packed_node node = crumb_build_node_of(op, crumb_packed_op_name(op), x);
     return crumb_build_append(&s->build, &node, NULL);

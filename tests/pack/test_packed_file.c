@@ -345,6 +345,58 @@ static void test_function_messages(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+/* Scales of groups that no group gives, and where they cannot be. */
+static void test_groups(void **state) {
+    (void)state;
+    static const crumb_packed_codes four = {.levels = 4, .multiply = 1, .offset = -2};
+    static const struct {
+        int32_t columns; /* of the scales; negative: codes */
+        int32_t levels, input, groups;
+        float scale;
+        const char *message;
+    } cases[] = {
+        {3, 4, 0, 1, 1, NULL},
+        {2, 4, 0, 1, 1, NULL}, /* groups of 32 */
+        {4, 4, 0, 1, 1, "4 floats for 40 weights an output: of no group of 16, 32, 64 or 128"},
+        {-3, 4, 0, 1, 1, "6 x 3 codes for 40"},
+        {3, 0, 0, 1, 1, "want a REAL input, codes and"},
+        {3, 4, 1, 1, 1, "want a REAL input, codes and"},
+        {2, 4, 0, 2, 1, "1 x 1 in 2 groups"},
+        {3, 4, 0, 1, INFINITY, "weight scale 17 is inf"},
+    };
+    crumb_ctx *ctx = new_ctx();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        sample s = {.rng = crumb_rng_at(1, 0, 0)};
+        crumb_packed *packed;
+        crumb_build_begin(&s.build, ctx, 1, 1, 4);
+        s.build.packed.classes = 6;
+        int32_t x = sample_conv(&s, 0, 40 * cases[i].groups, 1, (crumb_packed_codes){0}, (crumb_packed_node){0});
+        x = cases[i].input == 1 ? sample_round(&s, x, 4, 0) : x;
+        crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_CONV2D, "fc", x);
+        node.kernel_height = node.kernel_width = node.stride = node.dilation = 1;
+        node.groups = cases[i].groups;
+        node.weight = cases[i].levels > 0 ? sample_codes(&s, 6, 40, four) : sample_floats(&s, 6, 40, false);
+        node.multiplier = sample_floats(&s, 1, 6, false);
+        node.bias = sample_floats(&s, 1, 6, false);
+        int32_t columns = cases[i].columns < 0 ? -cases[i].columns : cases[i].columns;
+        float scale[24] = {0};
+        scale[17] = cases[i].scale;
+        node.extra =
+            cases[i].columns < 0 ? sample_codes(&s, 6, columns, four) : crumb_build_floats(&s.build, 6, columns, scale);
+        crumb_build_append(&s.build, &node, NULL);
+        if (cases[i].message == NULL) {
+            assert_ok(ctx, crumb_build_end(&s.build, &packed));
+            crumb_packed_layer layer;
+            assert_true(crumb_packed_layer_at(packed, 1, &layer));
+            assert_int_equal(layer.weight_bytes, 6 * (40 * 2 / 8 + columns * (int)sizeof(float)));
+            crumb_packed_close(packed);
+        } else {
+            assert_fails(ctx, CRUMB_ERROR_FORMAT, cases[i].message, crumb_build_end(&s.build, &packed));
+        }
+    }
+    crumb_ctx_destroy(ctx);
+}
+
 static void test_bad_names(void **state) {
     (void)state;
     static const char *const names[] = {"tab\there", "broken \xc3", "\xed\xa0\x80", "escape \x1b[2J", "c1 \xc2\x9b"};
@@ -399,10 +451,10 @@ static void test_paths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),     cmocka_unit_test(test_codes_by_hand), cmocka_unit_test(test_write_and_read),
-        cmocka_unit_test(test_paths),     cmocka_unit_test(test_messages),      cmocka_unit_test(test_function_messages),
-        cmocka_unit_test(test_bad_names), cmocka_unit_test(test_overflow),      cmocka_unit_test(test_allocations),
-        cmocka_unit_test(test_truncated), cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_codes),       cmocka_unit_test(test_codes_by_hand), cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_paths),       cmocka_unit_test(test_messages),      cmocka_unit_test(test_function_messages),
+        cmocka_unit_test(test_groups),      cmocka_unit_test(test_bad_names),     cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_allocations), cmocka_unit_test(test_truncated),     cmocka_unit_test(test_flipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

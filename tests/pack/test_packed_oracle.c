@@ -160,6 +160,39 @@ static void test_conv_groups(void **state) {
     end(o);
 }
 
+/* 17 inputs in groups of 16: codes are 1 and 2, the groups' scales 2 and 10, then -1 and 0.5. */
+static void test_groups(void **state) {
+    (void)state;
+    enum { INPUTS = 17 };
+    one *o = begin(1, 1, 1);
+    crumb_build *b = &o->s.build;
+    uint16_t index[2 * INPUTS];
+    float gain[INPUTS], zero[INPUTS] = {0};
+    for (int i = 0; i < INPUTS; i++) {
+        gain[i] = (float)(1 + i);
+        index[i] = (uint16_t)(i == 3);
+        index[INPUTS + i] = 1;
+    }
+    int32_t x = 0;
+    crumb_packed_node node = crumb_build_node_of(CRUMB_PACKED_CONV2D, "spread", x);
+    node.kernel_height = node.kernel_width = node.stride = node.dilation = node.groups = 1;
+    node.weight = crumb_build_floats(b, INPUTS, 1, gain);
+    node.multiplier =
+        crumb_build_floats(b, 1, INPUTS, (const float[INPUTS]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+    node.bias = crumb_build_floats(b, 1, INPUTS, zero);
+    x = crumb_build_append(b, &node, NULL);
+    node.input[0] = x;
+    node.weight = crumb_build_codes(b, 2, INPUTS, (crumb_packed_codes){.levels = 8, .multiply = 1, .offset = 1}, index);
+    node.multiplier = crumb_build_floats(b, 1, 2, (const float[]){1, 3});
+    node.bias = crumb_build_floats(b, 1, 2, (const float[]){0, 5});
+    node.extra = crumb_build_floats(b, 2, 2, (const float[]){2, 10, -1, 0.5f});
+    int32_t y = crumb_build_append(b, &node, NULL);
+    run(o, (const float[]){1});
+    assert_int_equal(crumb_packed_group(o->packed, &o->packed->node[y - 1]), 16);
+    check_real(o, y, (const float[]){2 * (136 + 4) + 10 * 17, 3 * (-2 * 136 + 17) + 5}, 2);
+    end(o);
+}
+
 static void test_elements(void **state) {
     (void)state;
     one *o = begin(1, 2, 2);
@@ -306,9 +339,9 @@ static void test_elementary(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantize),    cmocka_unit_test(test_conv_codes), cmocka_unit_test(test_conv_reals),
-        cmocka_unit_test(test_conv_groups), cmocka_unit_test(test_elements),   cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_places),      cmocka_unit_test(test_gather),     cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_elementary),
+        cmocka_unit_test(test_conv_groups), cmocka_unit_test(test_groups),     cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_pools),       cmocka_unit_test(test_places),     cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_functions),   cmocka_unit_test(test_elementary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,9 @@ static inline int32_t draw_conv(sample *s, int32_t x) {
         kernel = 1;
         shape.padding = 0;
     }
+    if (real && kernel == 1 && v->channels > CRUMB_PACKED_GROUP_MIN && draw(s, 2) == 0) {
+        return sample_groups(s, x, out, shape.stride, weight, CRUMB_PACKED_GROUP_MIN << (v->channels > 32 ? draw(s, 2) : 0));
+    }
     uint32_t groups = draw(s, 6);
     if (groups == 0) { /* depthwise */
         out = v->channels;

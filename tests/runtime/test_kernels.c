@@ -11,6 +11,7 @@ typedef struct setup {
     uint8_t *codes;  /* x */
     float *reals;    /* x */
     void *weight;    /* uint16_t, float */
+    float *scale;    /* of groups */
     int32_t *wanted; /* bits of float or int32 */
     int32_t *got;
     uint8_t *seen;
@@ -83,6 +84,32 @@ static int32_t sum_codes(const setup *s, int64_t n, int32_t y, int32_t x, int32_
     return (int32_t)acc;
 }
 
+/* The sums of groups of a pixel's channels, each by its scale. */
+static float sum_groups(const setup *s, int64_t n, int32_t y, int32_t x, int32_t o) {
+    const crumb_conv_problem *p = &s->p;
+    const int32_t few = p->w.levels > 4 ? 1 : p->w.levels > 2 ? 2 : 4;
+    const uint16_t *w = (const uint16_t *)s->weight + (size_t)o * window(s);
+    const float *scale = s->scale + o * ((p->channels + p->group - 1) / p->group);
+    float acc = 0;
+    for (int32_t first = 0; first < p->channels; first += p->group) {
+        const int32_t end = first + p->group < p->channels ? first + p->group : p->channels;
+        float sum = 0, part = 0;
+        for (int32_t c = first; c < end; c++) {
+            const float v = s->reals[element(p, n, y, x, o, 0, 0, c)], code = (float)crumb_packed_code(&p->w, w[c]);
+            if (few == 1) {
+                sum = fmaf(v, code, sum);
+                continue;
+            }
+            part = fmaf(v, code, (c - first) % few == 0 ? 0.0f : part);
+            if ((c - first) % few == few - 1 || c == end - 1) {
+                sum += part;
+            }
+        }
+        acc = fmaf(sum, scale[first / p->group], acc);
+    }
+    return acc;
+}
+
 static float sum_reals(const setup *s, int64_t n, int32_t y, int32_t x, int32_t o) {
     const crumb_conv_problem *p = &s->p;
     const int32_t in = p->channels / p->groups, levels = p->w.levels, few = levels == 0 || levels > 4 ? 1 : levels > 2 ? 2 : 4;
@@ -121,7 +148,7 @@ static void want(const setup *s) {
             if (p->x.levels != 0) {
                 *to = sum_codes(s, n, y, x, o);
             } else {
-                float acc = sum_reals(s, n, y, x, o);
+                float acc = p->group > 0 ? sum_groups(s, n, y, x, o) : sum_reals(s, n, y, x, o);
                 memcpy(to, &acc, sizeof(acc));
             }
         }
@@ -155,6 +182,14 @@ static void make(setup *s, crumb_conv_problem p, int32_t images, int fill, uint6
             ((float *)s->weight)[i] = real(&seed);
         }
     }
+    if (p.group > 0) {
+        const size_t scales = (size_t)p.out_channels * (size_t)((p.channels + p.group - 1) / p.group);
+        s->scale = malloc(scales * sizeof(float));
+        for (size_t i = 0; i < scales; i++) {
+            s->scale[i] = real(&seed);
+        }
+        s->p.scale = s->scale;
+    }
     want(s);
 }
 
@@ -162,6 +197,7 @@ static void drop(setup *s) {
     free(s->codes);
     free(s->reals);
     free(s->weight);
+    free(s->scale);
     free(s->wanted);
     free(s->got);
     free(s->seen);
@@ -187,11 +223,11 @@ static void compare(const setup *s, const crumb_conv_kernel *kernel, const char 
     for (size_t i = 0; i < outputs(s); i++) {
         if (!s->seen[i] || s->got[i] != s->wanted[i]) {
             fail_msg("%s (%s): %d images %dx%dx%d, kernel %dx%d, stride %d, padding %d, dilation %d, groups %d, %d outputs, "
-                     "x %d levels *%d%+d, w %d levels *%d%+d, fill %d: output %zu is %d (%a), not %d (%a)%s",
+                     "x %d levels *%d%+d, w %d levels *%d%+d, group %d, fill %d: output %zu is %d (%a), not %d (%a)%s",
                      kernel->name, how, s->images, p->height, p->width, p->channels, p->kernel_height, p->kernel_width,
                      p->stride, p->padding, p->dilation, p->groups, p->out_channels, p->x.levels, p->x.multiply, p->x.offset,
-                     p->w.levels, p->w.multiply, p->w.offset, s->fill, i, s->got[i], (double)((float *)s->got)[i], s->wanted[i],
-                     (double)((float *)s->wanted)[i], s->seen[i] ? "" : ", never given");
+                     p->w.levels, p->w.multiply, p->w.offset, p->group, s->fill, i, s->got[i], (double)((float *)s->got)[i],
+                     s->wanted[i], (double)((float *)s->wanted)[i], s->seen[i] ? "" : ", never given");
         }
     }
 }
@@ -389,6 +425,32 @@ static void test_remainders(void **state) {
     }
 }
 
+/* Scales of groups: all sizes, channels that end within a group, on vectors and on maps. */
+static void test_groups(void **state) {
+    (void)state;
+    for (int w = 0; weights[w].levels != 0; w++) {
+        for (int32_t n = 1; n <= 48; n++) {
+            crumb_conv_problem p = {.height = 1,
+                                    .width = 1,
+                                    .channels = 15 + 7 * n,
+                                    .kernel_height = 1,
+                                    .kernel_width = 1,
+                                    .stride = 1,
+                                    .dilation = 1,
+                                    .groups = 1,
+                                    .out_channels = 1 + n * 5 % 150,
+                                    .w = weights[w],
+                                    .group = 16 << n % 4};
+            run_all(p, 1 + n % 17, n % FILLS, (uint64_t)n);
+            p.height = 2 + n % 3;
+            p.width = 1 + n % 5;
+            p.stride = 1 + n % 2;
+            p.channels = 16 + n;
+            run_all(p, 2, (n + 1) % FILLS, (uint64_t)n);
+        }
+    }
+}
+
 /* Long sums: narrow partial sums must be emptied in time. */
 static void test_long_sums(void **state) {
     (void)state;
@@ -461,6 +523,17 @@ static void test_no_memory(void **state) {
         make(&s, p, 1, RANDOM, 1);
         test_every_allocation(prepare_all, &s);
         drop(&s);
+        if (p.x.levels == 0 && p.w.levels != 0) {
+            p = (crumb_conv_problem){
+                .height = 1, .width = 1, .channels = 40, .kernel_height = 1, .kernel_width = 1, .stride = 1};
+            p.dilation = p.groups = 1;
+            p.out_channels = 20;
+            p.w = pairs[i][1];
+            p.group = 16;
+            make(&s, p, 1, RANDOM, 1);
+            test_every_allocation(prepare_all, &s);
+            drop(&s);
+        }
     }
 }
 
@@ -511,10 +584,9 @@ static void test_every_row(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes_and_shapes), cmocka_unit_test(test_remainders),
-        cmocka_unit_test(test_long_sums),        cmocka_unit_test(test_bands),
-        cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_every_row),
+        cmocka_unit_test(test_codes_and_shapes), cmocka_unit_test(test_remainders), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_long_sums),        cmocka_unit_test(test_bands),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_choice),           cmocka_unit_test(test_every_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

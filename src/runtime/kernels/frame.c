@@ -31,6 +31,7 @@ void crumb_frame_make(crumb_frame *frame, const crumb_conv_problem *problem, con
     frame->taps = p.kernel_width > 1 && (p.dilation > 1 || (pixel_bytes % unit != 0 && !loose));
     int32_t run = frame->taps ? pixel_bytes : p.kernel_width * pixel_bytes;
     frame->units = (run + unit - 1) / unit;
+    frame->group_units = frame->units;
     frame->segments = frame->taps ? p.kernel_height * p.kernel_width : p.kernel_height;
     frame->row_bytes = (size_t)frame->width * (size_t)pixel_bytes;
     frame->step = (size_t)p.stride * (size_t)pixel_bytes;
@@ -291,10 +292,10 @@ crumb_status crumb_frame_alloc(crumb_ctx *ctx, crumb_conv_ready *ready, size_t o
                                int32_t **constant, uint8_t **panel) {
     const size_t blocks = (size_t)made->problem.groups * (size_t)made->blocks;
     const size_t head = crumb_frame_round(object, 64), constants = blocks * (size_t)made->block * sizeof(int32_t);
-    if (block_bytes > (SIZE_MAX - head - constants) / blocks) {
+    if (block_bytes > (SIZE_MAX - head - constants - CRUMB_FRAME_SLACK) / blocks) {
         return crumb_fail(ctx, CRUMB_ERROR_MEMORY, "a layer's %zu blocks of %zu bytes of weights", blocks, block_bytes);
     }
-    const size_t bytes = head + constants + blocks * block_bytes;
+    const size_t bytes = head + constants + blocks * block_bytes + CRUMB_FRAME_SLACK;
     uint8_t *memory = crumb_alloc(ctx, bytes, 1);
     if (memory == NULL) {
         return CRUMB_ERROR_MEMORY;
@@ -327,6 +328,23 @@ void crumb_frame_pack(const crumb_frame *frame, uint8_t *panel, const void *weig
                                                  .unit = u};
                 put(frame, &place, weight, row, user);
             }
+        }
+    }
+}
+
+void crumb_frame_group(crumb_frame *frame, int32_t channels) {
+    if (crumb_frame_scaled(frame)) {
+        frame->group_units = frame->problem.group / channels;
+    }
+}
+
+void crumb_frame_pack_scales(const crumb_frame *frame, uint8_t *panel, const float *scale, size_t bytes) {
+    const int32_t groups = crumb_frame_groups(frame);
+    for (int32_t o = 0; crumb_frame_scaled(frame) && o < frame->out; o++) {
+        const size_t lanes = (size_t)crumb_frame_lanes(frame, o / frame->block);
+        uint8_t *block = panel + (size_t)(o / frame->block) * frame->block_bytes;
+        for (int32_t g = 0; g < groups; g++, scale++) {
+            memcpy(block + (size_t)g * bytes * lanes + sizeof(*scale) * (size_t)(o % frame->block), scale, sizeof(*scale));
         }
     }
 }

@@ -33,7 +33,7 @@ enum {
     CRUMB_FRAME_LANES = 16,        /* of a sub-block */
     CRUMB_FRAME_PIXELS = 16,       /* of a tile, at most */
     CRUMB_FRAME_OUTPUTS = 16 * 64, /* of a tile, at most */
-    CRUMB_FRAME_SLACK = 128        /* bytes that may be read after a band */
+    CRUMB_FRAME_SLACK = 128        /* bytes that may be read after a band, and after the panel */
 };
 
 typedef struct crumb_frame crumb_frame;
@@ -66,6 +66,7 @@ struct crumb_frame {
     int32_t pixel_bytes;                /* staged */
     int32_t width;                      /* staged pixels of a row */
     int32_t segments, units;            /* of a window, of a segment */
+    int32_t group_units;                /* that share scales; units: no scales */
     bool taps;                          /* a segment is a tap, not a row of taps */
     size_t row_bytes, step;             /* staged */
     size_t segment_row, segment_column; /* distance of segments: of kernel rows, of taps in a row */
@@ -110,6 +111,21 @@ typedef void crumb_frame_put(const crumb_frame *frame, const crumb_frame_place *
                              const void *user);
 /* Calls put for every output channel, segment and unit. */
 void crumb_frame_pack(const crumb_frame *frame, uint8_t *panel, const void *weight, crumb_frame_put *put, const void *user);
+
+/* Where a problem has scales of groups, a family's panel has a vector of them, a float a channel of the block, in front of each
+ * group's weights, and its tile multiplies the group's sums with them (packed.h). The family calls this before it allocates, a
+ * unit being `channels` channels, and then crumb_frame_pack_scales, where a group takes `bytes` of a channel, scale included.
+ */
+void crumb_frame_group(crumb_frame *frame, int32_t channels);
+void crumb_frame_pack_scales(const crumb_frame *frame, uint8_t *panel, const float *scale, size_t bytes);
+
+static inline bool crumb_frame_scaled(const crumb_frame *frame) {
+    return frame->problem.group > 0;
+}
+
+static inline int32_t crumb_frame_groups(const crumb_frame *frame) {
+    return (frame->units + frame->group_units - 1) / frame->group_units;
+}
 
 /* Channels of a block, in whole sub-blocks. */
 static inline int32_t crumb_frame_lanes(const crumb_frame *frame, int32_t block) {

@@ -10,7 +10,8 @@ static int32_t digit_bits(int32_t group) {
 }
 
 static void put(const crumb_frame *frame, const crumb_frame_place *place, const void *weight, size_t row, const void *user) {
-    const int32_t group = *(const int32_t *)user, words = (frame->units + CRUMB_TABLES_WORD - 1) / CRUMB_TABLES_WORD;
+    const int32_t group = *(const int32_t *)user, inside = place->unit % frame->group_units;
+    const int32_t scaled = crumb_frame_scaled(frame), words = crumb_tables_words(frame) + scaled;
     int32_t tap, byte;
     uint32_t number = 0;
     crumb_frame_position(frame, place->segment, place->unit * frame->unit, &tap, &byte);
@@ -21,9 +22,10 @@ static void put(const crumb_frame *frame, const crumb_frame_place *place, const 
             number |= (uint32_t)((const uint16_t *)weight)[at] << (i * digit_bits(group));
         }
     }
-    const size_t word = (size_t)place->segment * (size_t)words + (size_t)(place->unit / CRUMB_TABLES_WORD);
+    const size_t first = (size_t)(place->segment + place->unit / frame->group_units) * (size_t)words;
+    const size_t word = first + (size_t)(scaled + inside / CRUMB_TABLES_WORD);
     uint32_t *to = (uint32_t *)(void *)place->block + word * (size_t)place->lanes + (size_t)place->lane;
-    *to |= number << (place->unit % CRUMB_TABLES_WORD * 4);
+    *to |= number << (inside % CRUMB_TABLES_WORD * 4);
 }
 
 static void fill_codes(crumb_tables *tables) {
@@ -43,16 +45,27 @@ crumb_status crumb_tables_prepare(crumb_ctx *ctx, const crumb_conv_kernel *kerne
     crumb_tables made = {.group = p.w.levels == 2 ? 4 : 2};
     const int32_t table = CRUMB_TABLES_ENTRIES * (int32_t)sizeof(float);
     const int32_t in = p.channels / p.groups, groups = (in + made.group - 1) / made.group;
-    const int32_t block = p.out_height * p.out_width == 1 ? CRUMB_FRAME_BLOCK : 64;
-    crumb_frame_make(&made.frame, problem, kernel->inner, block, table, groups * table, false);
-    const size_t words = (size_t)(made.frame.units + CRUMB_TABLES_WORD - 1) / CRUMB_TABLES_WORD;
-    const size_t bytes = sizeof(uint32_t) * (size_t)made.frame.segments * words * (size_t)crumb_frame_lanes(&made.frame, 0);
+    const bool vector = p.out_height * p.out_width == 1;
+    const crumb_tables_family *family = kernel->inner;
+    int32_t pixel = groups * table;
+    if (vector && p.height * p.width == 1 && family->floats) {
+        made.floats = (size_t)pixel;
+        pixel += (int32_t)crumb_frame_round((size_t)(groups * made.group) * sizeof(float), (size_t)table);
+    }
+    crumb_frame_make(&made.frame, problem, &family->frame, vector ? CRUMB_FRAME_BLOCK : 64, table, pixel, false);
+    made.frame.units = made.frame.group_units = made.floats > 0 ? groups : made.frame.units;
+    crumb_frame_group(&made.frame, made.group);
+    const size_t words = (size_t)(crumb_tables_words(&made.frame) + crumb_frame_scaled(&made.frame));
+    const size_t runs = (size_t)made.frame.segments * (size_t)crumb_frame_groups(&made.frame);
+    const size_t bytes = sizeof(uint32_t) * runs * words * (size_t)crumb_frame_lanes(&made.frame, 0);
     int32_t *constant;
     uint8_t *panel;
     CRUMB_TRY(crumb_frame_alloc(ctx, ready, sizeof(made), &made.frame, bytes, &constant, &panel));
     crumb_tables *tables = ready->panel;
     tables->group = made.group;
+    tables->floats = made.floats;
     fill_codes(tables);
     crumb_frame_pack(&tables->frame, panel, weight, put, &made.group);
+    crumb_frame_pack_scales(&tables->frame, panel, problem->scale, sizeof(uint32_t) * words);
     return CRUMB_OK;
 }

@@ -83,28 +83,56 @@ INLINE void add_word(float *acc, const uint8_t *w, const float *x, int32_t units
     }
 }
 
+/* `units` units of all the tile's pixels and channels; returns what follows in the panel. */
+static const uint8_t *add_units(float *acc, const crumb_frame_tile *t, const uint8_t *x, const uint8_t *w, int32_t units) {
+    const int32_t lanes = t->blocks * CRUMB_FRAME_LANES;
+    for (int32_t left = units, n; left > 0; left -= n) {
+        n = left < CRUMB_TABLES_WORD ? left : CRUMB_TABLES_WORD;
+        for (int32_t p = 0; p < t->pixels; p++) {
+            const float *table = (const float *)(const void *)(x + (size_t)p * t->step);
+            float *to = acc + (size_t)p * (size_t)lanes;
+            int32_t c = 0;
+            for (; c + VECTORS * LANES <= lanes; c += VECTORS * LANES) {
+                add_word(to + c, w + 4 * c, table, n, VECTORS);
+            }
+            if (c < lanes) {
+                add_word(to + c, w + 4 * c, table, n, VECTORS / 2);
+            }
+        }
+        x += (size_t)n * CRUMB_TABLES_ENTRIES * sizeof(float);
+        w += 4 * (size_t)lanes;
+    }
+    return w;
+}
+
+static void add_scaled(float *acc, const float *sum, const uint8_t *scale, int32_t pixels, int32_t lanes) {
+    for (int32_t p = 0; p < pixels; p++, acc += lanes, sum += lanes) {
+        for (int32_t c = 0; c < lanes; c += LANES) {
+            const __m256 by = _mm256_loadu_ps((const float *)(const void *)scale + c);
+            _mm256_storeu_ps(acc + c, _mm256_fmadd_ps(_mm256_loadu_ps(sum + c), by, _mm256_loadu_ps(acc + c)));
+        }
+    }
+}
+
 static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
     const int32_t lanes = t->blocks * CRUMB_FRAME_LANES;
-    const uint8_t *w = t->weight;
-    memset(t->acc, 0, (size_t)(t->pixels * lanes) * sizeof(float));
-    for (int32_t s = 0; s < frame->segments; s++) {
-        const uint8_t *x = t->x + crumb_frame_segment(frame, s);
-        for (int32_t left = frame->units, n; left > 0; left -= n) {
-            n = left < CRUMB_TABLES_WORD ? left : CRUMB_TABLES_WORD;
-            for (int32_t p = 0; p < t->pixels; p++) {
-                const float *table = (const float *)(const void *)(x + (size_t)p * t->step);
-                float *acc = (float *)t->acc + (size_t)p * (size_t)lanes;
-                int32_t c = 0;
-                for (; c + VECTORS * LANES <= lanes; c += VECTORS * LANES) {
-                    add_word(acc + c, w + 4 * c, table, n, VECTORS);
-                }
-                if (c < lanes) {
-                    add_word(acc + c, w + 4 * c, table, n, VECTORS / 2);
-                }
-            }
-            x += (size_t)n * CRUMB_TABLES_ENTRIES * sizeof(float);
-            w += 4 * (size_t)lanes;
+    const size_t sums = (size_t)(t->pixels * lanes);
+    const uint8_t *w = t->weight, *x = t->x;
+    memset(t->acc, 0, sums * sizeof(float));
+    if (!crumb_frame_scaled(frame)) {
+        for (int32_t s = 0; s < frame->segments; s++) {
+            w = add_units(t->acc, t, x + crumb_frame_segment(frame, s), w, frame->units);
         }
+        return;
+    }
+    for (int32_t left = frame->units, n; left > 0; left -= n) {
+        float sum[PIXELS * CRUMB_FRAME_BLOCK];
+        const uint8_t *scale = w;
+        n = left < frame->group_units ? left : frame->group_units;
+        memset(sum, 0, sums * sizeof(float));
+        w = add_units(sum, t, x, w + 4 * (size_t)lanes, n);
+        add_scaled(t->acc, sum, scale, t->pixels, lanes);
+        x += (size_t)n * CRUMB_TABLES_ENTRIES * sizeof(float);
     }
 }
 
@@ -112,8 +140,8 @@ static bool supports(const crumb_conv_problem *problem) {
     return problem->out_height * problem->out_width == 1 && crumb_tables_supports(problem);
 }
 
-static const crumb_frame_family family = {
-    .stage = stage, .tile = tile, .pixels = {0, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS}};
+static const crumb_tables_family family = {
+    .frame = {.stage = stage, .tile = tile, .pixels = {0, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS, PIXELS}}};
 
 const crumb_conv_kernel crumb_conv_tables__avx2 = {
     .name = "conv_f32_f32_few__avx2",

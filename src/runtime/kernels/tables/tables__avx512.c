@@ -5,9 +5,13 @@
  * permutations and additions and B shifts. Of Zen 5's four vector ports two permute, and one of these two adds; so of pairs of
  * vpermps and vaddps there are 1.33 a cycle. Every second addition is therefore written as a multiplication by one and an
  * addition, which is the same number and goes to the multipliers' ports: 1.5 pairs, as 355 GFLOP/s for weights of 3 and 4
- * levels and 710 for those of 2, where the multipliers themselves do 237. With one pixel the shifts, as many as the additions,
- * want the adders' ports, so all additions are of that form: 1.2 pairs, 36 GB/s of panel. A linear layer has blocks of 8
- * sub-blocks, to hide the four cycles of an addition with a single pixel. */
+ * levels and 710 for those of 2, where the multipliers themselves do 237.
+ *
+ * A linear layer has blocks of 8 sub-blocks, to hide the four cycles of an addition with a single pixel. Its tables alone would
+ * be as many bytes as the block's panel, and from the second-level cache: with one pixel they are made anew from the channels,
+ * in registers, 2 instructions (4 for 2 levels) for 8 sub-blocks. A word is then loaded four times, a byte further each time,
+ * which gives every second unit without a shift; so a pair costs 2.75 instructions of the four ports, 39 GB/s of panel. The
+ * panel is asked for AHEAD of use, since the loop itself looks ahead no more than two words. */
 #include "runtime/kernels/tables/tables.h"
 
 #include <immintrin.h>
@@ -49,11 +53,27 @@ INLINE void stage_all(const crumb_frame *frame, uint8_t *dst, const uint8_t *src
     }
 }
 
-static void stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels) {
+static void stage_pixels(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels) {
     if (frame->problem.w.levels == 2) {
         stage_all(frame, dst, src, pixels, 4);
     } else {
         stage_all(frame, dst, src, pixels, 2);
+    }
+}
+
+/* A single pixel needs no tables. */
+static void stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels) {
+    const size_t floats = ((const crumb_tables *)(const void *)frame)->floats, in = (size_t)frame->in * sizeof(float);
+    if (floats == 0) {
+        stage_pixels(frame, dst, src, pixels);
+        return;
+    }
+    for (int32_t p = 0; p < pixels; p++, dst += frame->pixel_bytes, src += in) {
+        if (pixels > 1) {
+            stage_pixels(frame, dst, src, 1);
+        }
+        memcpy(dst + floats, src, in);
+        memset(dst + floats + in, 0, (size_t)frame->pixel_bytes - floats - in);
     }
 }
 
@@ -81,13 +101,129 @@ INLINE void add_unit(__m512 *acc, __m512i *number, const float *const *x, size_t
     }
 }
 
+/* `units` units of the panel, from w on; returns what follows there. */
+INLINE const uint8_t *add_units(__m512 *acc, const uint8_t *w, const float **x, size_t step, int32_t units, const int pixels,
+                                const int blocks) {
+    const __m512 one = _mm512_set1_ps(1.0f);
+    for (int32_t left = units, n; left > 0; left -= n) {
+        __m512i number[8];
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            number[b] = _mm512_load_si512(w + 64 * b);
+        }
+        w += 64 * blocks;
+        n = left < CRUMB_TABLES_WORD ? left : CRUMB_TABLES_WORD;
+        for (int32_t u = n; u > 0; u--) {
+            add_unit(acc, number, x, step, one, pixels, blocks);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                x[i] += CRUMB_TABLES_ENTRIES;
+            }
+        }
+    }
+    return w;
+}
+
+/* ---- One pixel of a linear layer, from its channels */
+
+enum { AHEAD = 8192 };
+
+/* Eight units. */
+INLINE void add_word(__m512 *acc, const uint8_t *w, const float *x, const crumb_tables *tables, const int group,
+                     const int blocks) {
+    const __m512 one = _mm512_set1_ps(1.0f);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++, x += 2 * group) {
+        const __m512 even = table(tables, x, group), odd = table(tables, x + group, group);
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            const __m512i number = _mm512_loadu_si512(w + 64 * b + i);
+            if (i == 0) {
+                _mm_prefetch((const char *)(uintptr_t)((uintptr_t)(w + 64 * b) + AHEAD), _MM_HINT_T0);
+            }
+            acc[b] = _mm512_fmadd_ps(_mm512_permutexvar_ps(number, even), one, acc[b]);
+            acc[b] = _mm512_add_ps(acc[b], _mm512_permutexvar_ps(_mm512_srli_epi32(number, 4), odd));
+        }
+    }
+}
+
+INLINE const uint8_t *add_channels(__m512 *acc, const uint8_t *w, const float *x, const crumb_tables *tables, int32_t units,
+                                   const int group, const int blocks) {
+    for (; units >= CRUMB_TABLES_WORD; units -= CRUMB_TABLES_WORD) {
+        add_word(acc, w, x, tables, group, blocks);
+        w += 64 * blocks;
+        x += CRUMB_TABLES_WORD * group;
+    }
+    for (int32_t u = 0; u < units; u++, x += group) {
+        const __m512 entries = table(tables, x, group);
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            const __m512i number = _mm512_srlv_epi32(_mm512_load_si512(w + 64 * b), _mm512_set1_epi32(4 * u));
+            acc[b] = _mm512_add_ps(acc[b], _mm512_permutexvar_ps(number, entries));
+        }
+    }
+    return units > 0 ? w + 64 * blocks : w;
+}
+
+INLINE void run_vector(const crumb_tables *tables, const crumb_frame_tile *t, const int group, const int blocks) {
+    const crumb_frame *frame = &tables->frame;
+    const float *x = (const float *)(const void *)(t->x + tables->floats);
+    const uint8_t *w = t->weight;
+    const bool scaled = crumb_frame_scaled(frame);
+    float *to = t->acc;
+    __m512 total[8], acc[8];
+#pragma GCC unroll 8
+    for (int b = 0; b < blocks; b++) {
+        total[b] = acc[b] = _mm512_setzero_ps();
+    }
+    for (int32_t left = frame->units, n; left > 0; left -= n, x += n * group) {
+        const float *scale = (const float *)(const void *)w;
+        n = left < frame->group_units ? left : frame->group_units;
+        w = add_channels(acc, scaled ? w + 64 * blocks : w, x, tables, n, group, blocks);
+        if (scaled) {
+#pragma GCC unroll 8
+            for (int b = 0; b < blocks; b++) {
+                total[b] = _mm512_fmadd_ps(acc[b], _mm512_load_ps(scale + CRUMB_FRAME_LANES * b), total[b]);
+                acc[b] = _mm512_setzero_ps();
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int b = 0; b < blocks; b++) {
+        _mm512_store_ps(to + b * CRUMB_FRAME_LANES, scaled ? total[b] : acc[b]);
+    }
+}
+
+#define VECTOR(b)                                                                                                              \
+    static void vector_##b(const crumb_tables *tables, const crumb_frame_tile *t) {                                            \
+        if (tables->group == 4) {                                                                                              \
+            run_vector(tables, t, 4, b);                                                                                       \
+        } else {                                                                                                               \
+            run_vector(tables, t, 2, b);                                                                                       \
+        }                                                                                                                      \
+    }
+/* clang-format off */
+VECTOR(1)
+VECTOR(2)
+VECTOR(3)
+VECTOR(4)
+VECTOR(5)
+VECTOR(6)
+VECTOR(7)
+VECTOR(8)
+/* clang-format on */
+
+/* ---- Several */
+
 INLINE void run(const crumb_frame *frame, const crumb_frame_tile *t, const int pixels, const int blocks) {
     __m512 acc[24];
+    float *to = t->acc;
+    const bool scaled = crumb_frame_scaled(frame);
 #pragma GCC unroll 24
     for (int i = 0; i < pixels * blocks; i++) {
         acc[i] = _mm512_setzero_ps();
+        _mm512_store_ps(to + i * CRUMB_FRAME_LANES, acc[i]);
     }
-    const __m512 one = _mm512_set1_ps(1.0f);
     const size_t step = t->step / sizeof(float);
     const uint8_t *w = t->weight;
     for (int32_t s = 0; s < frame->segments; s++) {
@@ -96,26 +232,28 @@ INLINE void run(const crumb_frame *frame, const crumb_frame_tile *t, const int p
         x[1] = x[0] + 4 * step;
         x[2] = x[1] + 4 * step;
         x[3] = x[2] + 4 * step;
+        if (!scaled) {
+            w = add_units(acc, w, x, step, frame->units, pixels, blocks);
+            continue;
+        }
         for (int32_t left = frame->units, n; left > 0; left -= n) {
-            __m512i number[8];
-#pragma GCC unroll 8
-            for (int b = 0; b < blocks; b++) {
-                number[b] = _mm512_load_si512(w + 64 * b);
-            }
-            w += 64 * blocks;
-            n = left < CRUMB_TABLES_WORD ? left : CRUMB_TABLES_WORD;
-            for (int32_t u = n; u > 0; u--) {
-                add_unit(acc, number, x, step, one, pixels, blocks);
-#pragma GCC unroll 4
-                for (int i = 0; i < 4; i++) {
-                    x[i] += CRUMB_TABLES_ENTRIES;
-                }
+            const float *scale = (const float *)(const void *)w;
+            n = left < frame->group_units ? left : frame->group_units;
+            w = add_units(acc, w + 64 * blocks, x, step, n, pixels, blocks);
+#pragma GCC unroll 24
+            for (int i = 0; i < pixels * blocks; i++) {
+                const __m512 by = _mm512_load_ps(scale + i % blocks * CRUMB_FRAME_LANES);
+                float *sum = to + i * CRUMB_FRAME_LANES;
+                _mm512_store_ps(sum, _mm512_fmadd_ps(acc[i], by, _mm512_load_ps(sum)));
+                acc[i] = _mm512_setzero_ps();
             }
         }
     }
+    if (!scaled) {
 #pragma GCC unroll 24
-    for (int i = 0; i < pixels * blocks; i++) {
-        _mm512_store_ps((float *)t->acc + i * CRUMB_FRAME_LANES, acc[i]);
+        for (int i = 0; i < pixels * blocks; i++) {
+            _mm512_store_ps(to + i * CRUMB_FRAME_LANES, acc[i]);
+        }
     }
 }
 
@@ -191,10 +329,18 @@ static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
         {NULL, tile_1x7, tile_2x7},
         {NULL, tile_1x8, tile_2x8},
     };
+    static void (*const vectors[8])(const crumb_tables *tables, const crumb_frame_tile *t) = {
+        vector_1, vector_2, vector_3, vector_4, vector_5, vector_6, vector_7, vector_8};
+    const crumb_tables *tables = (const crumb_tables *)(const void *)frame;
+    if (t->pixels == 1 && tables->floats > 0) {
+        vectors[t->blocks - 1](tables, t);
+        return;
+    }
     tiles[t->blocks - 1][t->pixels](frame, t);
 }
 
-static const crumb_frame_family family = {.stage = stage, .tile = tile, .pixels = {0, 16, 12, 8, 6, 2, 2, 2, 2}};
+static const crumb_tables_family family = {.frame = {.stage = stage, .tile = tile, .pixels = {0, 16, 12, 8, 6, 2, 2, 2, 2}},
+                                           .floats = true};
 
 const crumb_conv_kernel crumb_conv_tables__avx512 = {
     .name = "conv_f32_f32_few__avx512",

@@ -1,0 +1,199 @@
+/* AVX-512 for the family "narrow". Indices of 4 bits are looked up in a register of 16 floats (vpermps reads the lowest four
+ * bits of the panel's words), indices of 8 bits converted. A word is loaded once a byte, each time a byte further, so that its
+ * bytes need no shifts.
+ *
+ * One or two pixels take a whole block, whose sums hide the four cycles of a multiply-add, and read the panel in order: 2.5
+ * instructions for 16 weights of 4 bits, 4 for 16 of 8, on four ports at 3.7 GHz 43 and 54 GB/s of panel. More pixels take up
+ * to three sub-blocks at a time: 8 by 3 sums, so that floats are made once for 8 products. */
+#include "runtime/kernels/narrow/narrow.h"
+#include "runtime/kernels/real/real.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { AHEAD = 8192, PIECE_BLOCKS = 3, PIECE_PIXELS = 8 };
+
+/* Pixels and sub-blocks of a tile. */
+typedef struct piece {
+    const crumb_narrow *narrow;
+    const uint8_t *weight;
+    const float *x; /* of the first pixel */
+    float *acc;
+    size_t step, row, lanes; /* floats to the next pixel; bytes to the panel's next row; floats to the next pixel's sums */
+} piece;
+
+/* What makes floats of indices. */
+typedef struct maker {
+    __m512 code, multiply, offset;
+    __m512i byte;
+} maker;
+
+INLINE maker maker_of(const crumb_narrow *narrow) {
+    return (maker){.code = _mm512_loadu_ps(narrow->code),
+                   .multiply = _mm512_set1_ps(narrow->multiply),
+                   .offset = _mm512_set1_ps(narrow->offset),
+                   .byte = _mm512_set1_epi32(255)};
+}
+
+INLINE __m512 weight_of(const maker *m, __m512i number, const int bits) {
+    return bits == 4 ? _mm512_permutexvar_ps(number, m->code)
+                     : _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_and_si512(number, m->byte)), m->multiply, m->offset);
+}
+
+INLINE void add_products(__m512 *acc, const float *x, size_t step, __m512 weight, const int b, const int pixels,
+                         const int blocks) {
+#pragma GCC unroll 8
+    for (int p = 0; p < pixels; p++) {
+        acc[p * blocks + b] = _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)p * step]), weight, acc[p * blocks + b]);
+    }
+}
+
+/* The first `units` units of a word's row. */
+INLINE void add_word(__m512 *acc, const piece *t, const maker *m, const uint8_t *w, const float *x, int32_t units,
+                     const int bits, const int pixels, const int blocks) {
+    const int each = 8 / bits;
+    for (int32_t u = 0; u < units; u += each, w++, x += each) {
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            const __m512i number = _mm512_loadu_si512(w + 64 * b);
+            add_products(acc, x, t->step, weight_of(m, number, bits), b, pixels, blocks);
+            if (bits == 4 && u + 1 < units) {
+                add_products(acc, x + 1, t->step, weight_of(m, _mm512_srli_epi32(number, 4), bits), b, pixels, blocks);
+            }
+        }
+    }
+}
+
+/* `units` units from w on; returns what follows in the panel. */
+INLINE const uint8_t *add_units(__m512 *acc, const piece *t, const maker *m, const uint8_t *w, const float *x, int32_t units,
+                                const int bits, const int pixels, const int blocks) {
+    const int32_t word = 32 / bits;
+    for (; units >= word; units -= word, w += t->row, x += word) {
+        if (pixels <= 2) {
+#pragma GCC unroll 8
+            for (int b = 0; b < blocks; b++) {
+                _mm_prefetch((const char *)(uintptr_t)((uintptr_t)(w + 64 * b) + AHEAD), _MM_HINT_T0);
+            }
+        }
+        add_word(acc, t, m, w, x, word, bits, pixels, blocks);
+    }
+    if (units > 0) {
+        add_word(acc, t, m, w, x, units, bits, pixels, blocks);
+        w += t->row;
+    }
+    return w;
+}
+
+INLINE void add_scaled(const piece *t, __m512 *acc, const uint8_t *scale, const int pixels, const int blocks) {
+#pragma GCC unroll 24
+    for (int i = 0; i < pixels * blocks; i++) {
+        float *sum = t->acc + (size_t)(i / blocks) * t->lanes + i % blocks * CRUMB_FRAME_LANES;
+        const __m512 by = _mm512_load_ps((const float *)(const void *)(scale + 64 * (i % blocks)));
+        _mm512_store_ps(sum, _mm512_fmadd_ps(acc[i], by, _mm512_load_ps(sum)));
+        acc[i] = _mm512_setzero_ps();
+    }
+}
+
+INLINE void run(const piece *t, const int bits, const int pixels, const int blocks) {
+    const crumb_frame *frame = &t->narrow->frame;
+    const maker m = maker_of(t->narrow);
+    const uint8_t *w = t->weight;
+    __m512 acc[24];
+#pragma GCC unroll 24
+    for (int i = 0; i < pixels * blocks; i++) {
+        acc[i] = _mm512_setzero_ps();
+        _mm512_store_ps(t->acc + (size_t)(i / blocks) * t->lanes + i % blocks * CRUMB_FRAME_LANES, acc[i]);
+    }
+    for (int32_t s = 0; s < frame->segments; s++) {
+        const float *x = t->x + crumb_frame_segment(frame, s) / sizeof(float);
+        if (!crumb_frame_scaled(frame)) {
+            w = add_units(acc, t, &m, w, x, frame->units, bits, pixels, blocks);
+            continue;
+        }
+        for (int32_t left = frame->units, n; left > 0; left -= n, x += n) {
+            const uint8_t *scale = w;
+            n = left < frame->group_units ? left : frame->group_units;
+            w = add_units(acc, t, &m, w + t->row, x, n, bits, pixels, blocks);
+            add_scaled(t, acc, scale, pixels, blocks);
+        }
+    }
+    if (!crumb_frame_scaled(frame)) {
+#pragma GCC unroll 24
+        for (int i = 0; i < pixels * blocks; i++) {
+            _mm512_store_ps(t->acc + (size_t)(i / blocks) * t->lanes + i % blocks * CRUMB_FRAME_LANES, acc[i]);
+        }
+    }
+}
+
+#define PIECE(p, b)                                                                                                            \
+    static void piece_##p##x##b(const piece *t) {                                                                              \
+        if (t->narrow->bits == 4) {                                                                                            \
+            run(t, 4, p, b);                                                                                                   \
+        } else {                                                                                                               \
+            run(t, 8, p, b);                                                                                                   \
+        }                                                                                                                      \
+    }
+/* clang-format off */
+PIECE(1, 1)
+PIECE(1, 2)
+PIECE(1, 3)
+PIECE(1, 4)
+PIECE(1, 5)
+PIECE(1, 6)
+PIECE(1, 7)
+PIECE(1, 8)
+PIECE(2, 1)
+PIECE(2, 2)
+PIECE(2, 3)
+PIECE(2, 4)
+PIECE(2, 5)
+PIECE(2, 6)
+PIECE(2, 7)
+PIECE(2, 8)
+PIECE(4, 1)
+PIECE(4, 2)
+PIECE(4, 3)
+PIECE(8, 1)
+PIECE(8, 2)
+PIECE(8, 3)
+/* clang-format on */
+
+typedef void piece_fn(const piece *t);
+
+static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
+    static piece_fn *const pieces[4][9] = {
+        {NULL, piece_1x1, piece_1x2, piece_1x3, piece_1x4, piece_1x5, piece_1x6, piece_1x7, piece_1x8},
+        {NULL, piece_2x1, piece_2x2, piece_2x3, piece_2x4, piece_2x5, piece_2x6, piece_2x7, piece_2x8},
+        {NULL, piece_4x1, piece_4x2, piece_4x3},
+        {NULL, piece_8x1, piece_8x2, piece_8x3},
+    };
+    piece part = {.narrow = (const crumb_narrow *)(const void *)frame,
+                  .step = t->step / sizeof(float),
+                  .row = 64 * (size_t)t->blocks,
+                  .lanes = (size_t)t->blocks * CRUMB_FRAME_LANES};
+    const int32_t most = t->pixels <= 2 ? t->blocks : PIECE_BLOCKS;
+    for (int32_t b = 0, blocks; b < t->blocks; b += blocks) {
+        blocks = t->blocks - b < most ? t->blocks - b : most;
+        for (int32_t p = 0, kind; p < t->pixels; p += 1 << kind) {
+            const int32_t left = t->pixels - p;
+            kind = left >= PIECE_PIXELS ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+            part.weight = t->weight + 64 * b;
+            part.x = (const float *)(const void *)(t->x + (size_t)p * t->step);
+            part.acc = (float *)t->acc + (size_t)p * part.lanes + b * CRUMB_FRAME_LANES;
+            pieces[kind][blocks](&part);
+        }
+    }
+}
+
+static const crumb_frame_family family = {.stage = crumb_real_stage, .tile = tile, .pixels = {0, 16, 16, 16, 16, 8, 8, 8, 8}};
+
+const crumb_conv_kernel crumb_conv_narrow__avx512 = {
+    .name = "conv_f32_f32_narrow__avx512",
+    .family = "narrow",
+    .cpu = CRUMB_CPU_AVX512,
+    .supports = crumb_narrow_supports,
+    .prepare = crumb_narrow_prepare,
+    .run = crumb_frame_run,
+    .inner = &family,
+};
