@@ -53,7 +53,9 @@ typedef struct crumb_onnx_weight {
     float *real; /* float weights; else NULL and */
     int16_t *code;
     const crumb_packed_codes *codes;
-    float *scale;      /* of each row: weight = scale * code, or = scale * real */
+    float *scale;      /* of each row, or of each group of it: weight = scale * code, or = scale * real */
+    int32_t group;     /* columns that share a scale: all, or those of a MatMulNBits' block */
+    int32_t groups;    /* of a row */
     int32_t low, high; /* of all codes */
 } crumb_onnx_weight;
 

@@ -46,12 +46,21 @@ static void read_codes(const crumb_packed_tensor *tensor, crumb_onnx_weight *y, 
     }
 }
 
-/* Folded scales are above zero: codes take the sign; a row of multiplier 0 is a row of zeros. */
+/* Columns of a group of a row: `row` counts groups. */
+static void span_of(const crumb_onnx_weight *y, int64_t row, int64_t *from, int64_t *to) {
+    int64_t first = row % y->groups * y->group, end = first + y->group;
+    *from = row / y->groups * y->columns + first;
+    *to = row / y->groups * y->columns + (end < y->columns ? end : y->columns);
+}
+
+/* Folded scales are above zero: codes take the sign; what has multiplier 0 is zeros. */
 static void fold_signs(crumb_onnx_weight *y) {
-    for (int64_t row = 0; row < y->rows; row++) {
+    for (int64_t row = 0; row < (int64_t)y->rows * y->groups; row++) {
         float scale = y->scale[row];
         int sign = scale == 0.0f ? 0 : scale < 0.0f ? -1 : 1;
-        for (int64_t i = row * y->columns; i < (row + 1) * y->columns && sign != 1; i++) {
+        int64_t from, to;
+        span_of(y, row, &from, &to);
+        for (int64_t i = from; i < to && sign != 1; i++) {
             y->code[i] = (int16_t)(sign * y->code[i]);
         }
         y->scale[row] = sign == 0 ? 1.0f : fabsf(scale);
@@ -80,38 +89,90 @@ static void set_scales(const crumb_onnx_job *job, const crumb_packed_node *node,
     }
 }
 
+/* Scales of groups times the row's multiplier. */
+static void set_group_scales(const crumb_onnx_job *job, const crumb_packed_node *node, crumb_onnx_weight *y) {
+    const float *multiplier = crumb_packed_floats(job->packed, node->multiplier);
+    const float *own = crumb_packed_floats(job->packed, node->extra);
+    for (int64_t i = 0; i < (int64_t)y->rows * y->groups; i++) {
+        y->scale[i] = (float)((double)multiplier[i / y->groups] * (double)own[i]);
+    }
+}
+
+static int32_t nbits_width(const crumb_onnx_weight *y);
+
+/* Scales of groups are MatMulNBits' only; elsewhere such a weight is floats. */
+static crumb_status spread_groups(crumb_onnx_job *job, crumb_onnx_weight *y) {
+    if (job->form->nbits && y->linear && nbits_width(y) > 0) {
+        return CRUMB_OK;
+    }
+    y->real = crumb_alloc(job->ctx, (size_t)y->rows * (size_t)y->columns, sizeof(*y->real));
+    if (y->real == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    for (int64_t row = 0; row < (int64_t)y->rows * y->groups; row++) {
+        int64_t from, to;
+        span_of(y, row, &from, &to);
+        for (int64_t i = from; i < to; i++) {
+            y->real[i] = y->scale[row] * (float)y->code[i];
+        }
+    }
+    crumb_free(job->ctx, y->code);
+    y->code = NULL;
+    y->group = y->columns;
+    y->groups = 1;
+    for (int32_t row = 0; row < y->rows; row++) {
+        y->scale[row] = 1.0f;
+    }
+    return CRUMB_OK;
+}
+
+static crumb_status read_all(crumb_onnx_job *job, const crumb_packed_node *node, const crumb_packed_tensor *tensor,
+                             crumb_onnx_weight *y, uint16_t *index) {
+    if (tensor->encoding == CRUMB_PACKED_FLOAT) {
+        set_scales(job, node, y);
+        read_floats(tensor, y);
+        return CRUMB_OK;
+    }
+    read_codes(tensor, y, index);
+    if (y->groups > 1) {
+        set_group_scales(job, node, y);
+        fold_signs(y);
+        find_range(y);
+        return spread_groups(job, y);
+    }
+    set_scales(job, node, y);
+    if (!job->form->functions) {
+        fold_signs(y);
+    }
+    find_range(y);
+    return CRUMB_OK;
+}
+
 crumb_status crumb_onnx_weight_read(crumb_onnx_job *job, const crumb_packed_node *node, crumb_onnx_weight *y) {
     const crumb_packed_tensor *tensor = &job->packed->tensor[node->weight];
+    const int32_t group = crumb_packed_group(job->packed, node);
     *y = (crumb_onnx_weight){
         .rows = tensor->rows, .columns = tensor->columns, .linear = is_linear(job->packed, node), .codes = &tensor->codes};
+    y->group = group > 0 ? group : y->columns;
+    y->groups = group > 0 ? job->packed->tensor[node->extra].columns : 1;
     set_shape(y, node);
     bool is_float = tensor->encoding == CRUMB_PACKED_FLOAT;
     size_t count = (size_t)y->rows * (size_t)y->columns;
     uint16_t *index = NULL;
-    y->scale = crumb_alloc(job->ctx, (size_t)y->rows, sizeof(*y->scale));
+    y->scale = crumb_alloc(job->ctx, (size_t)y->rows * (size_t)y->groups, sizeof(*y->scale));
     if (is_float) {
         y->real = crumb_alloc(job->ctx, count, sizeof(*y->real));
     } else {
         y->code = crumb_alloc(job->ctx, count, sizeof(*y->code));
         index = crumb_alloc(job->ctx, (size_t)y->columns, sizeof(*index));
     }
-    if (y->scale == NULL || (is_float ? y->real == NULL : y->code == NULL || index == NULL)) {
-        crumb_free(job->ctx, index);
-        crumb_onnx_weight_free(job->ctx, y);
-        return CRUMB_ERROR_MEMORY;
-    }
-    set_scales(job, node, y);
-    if (is_float) {
-        read_floats(tensor, y);
-    } else {
-        read_codes(tensor, y, index);
-        if (!job->form->functions) {
-            fold_signs(y);
-        }
-        find_range(y);
-    }
+    bool made = y->scale != NULL && (is_float ? y->real != NULL : y->code != NULL && index != NULL);
+    crumb_status status = made ? read_all(job, node, tensor, y, index) : CRUMB_ERROR_MEMORY;
     crumb_free(job->ctx, index);
-    return CRUMB_OK;
+    if (status != CRUMB_OK) {
+        crumb_onnx_weight_free(job->ctx, y);
+    }
+    return status;
 }
 
 void crumb_onnx_weight_free(crumb_ctx *ctx, crumb_onnx_weight *weight) {
@@ -149,10 +210,12 @@ static const integer_type types[] = {
     {CRUMB_ONNX_INT32, 32, INT32_MIN, INT32_MAX, 1},
 };
 
-/* The lowest and highest code of a row, and 0. */
+/* The lowest and highest code of a row (group by group, if it has groups), and 0. */
 static void row_range(const crumb_onnx_weight *y, int64_t row, int32_t *low, int32_t *high) {
+    int64_t from, to;
+    span_of(y, row, &from, &to);
     *low = *high = 0;
-    for (int64_t i = row * y->columns; i < (row + 1) * y->columns; i++) {
+    for (int64_t i = from; i < to; i++) {
         *low = y->code[i] < *low ? y->code[i] : *low;
         *high = y->code[i] > *high ? y->code[i] : *high;
     }
@@ -162,7 +225,7 @@ static bool fits(const crumb_onnx_weight *y, const integer_type *type) {
     if (type->low < 0) {
         return y->low >= type->low && y->high <= type->high;
     }
-    for (int64_t row = 0; row < y->rows; row++) {
+    for (int64_t row = 0; row < (int64_t)y->rows * y->groups; row++) {
         int32_t low, high;
         row_range(y, row, &low, &high);
         if (high - low > type->high) {
@@ -232,9 +295,12 @@ const char *crumb_onnx_weight_integers(crumb_onnx_job *job, const crumb_onnx_wei
     return name;
 }
 
-/* ---- As MatMulNBits has them: for each row blocks of 32 indices and a scale and zero point of each, here the row's. */
+/* ---- As MatMulNBits has them: for each row blocks of 32 indices and a scale and zero point of each, here the row's; or the
+ * groups that have scales. */
 
-enum { NBITS_BLOCK = 32 };
+static int32_t block_of(const crumb_onnx_weight *y) {
+    return y->groups > 1 ? y->group : 32;
+}
 
 static int32_t nbits_width(const crumb_onnx_weight *y) {
     static const int32_t widths[] = {2, 4, 8};
@@ -249,17 +315,17 @@ static int32_t nbits_width(const crumb_onnx_weight *y) {
 
 /* What fills up the last block is the zero point. */
 static void fill_blocks(const crumb_onnx_weight *y, int32_t bits, int64_t blocks, uint8_t *index, float *scale, uint8_t *zero) {
-    size_t row_bytes = bytes_of((size_t)blocks * NBITS_BLOCK, bits), zero_bytes = bytes_of((size_t)blocks, bits);
-    for (int64_t row = 0; row < y->rows; row++) {
+    const int64_t block = block_of(y);
+    size_t row_bytes = bytes_of((size_t)(blocks * block), bits), zero_bytes = bytes_of((size_t)blocks, bits);
+    for (int64_t at = 0; at < y->rows * blocks; at++) {
+        int64_t row = at / blocks, b = at % blocks, group = y->groups > 1 ? at : row;
         int32_t low, high;
-        row_range(y, row, &low, &high);
-        for (int64_t i = 0; i < blocks * NBITS_BLOCK; i++) {
+        row_range(y, group, &low, &high);
+        for (int64_t i = b * block; i < (b + 1) * block; i++) {
             put(index + (size_t)row * row_bytes, bits, (size_t)i, (i < y->columns ? y->code[row * y->columns + i] : 0) - low);
         }
-        for (int64_t b = 0; b < blocks; b++) {
-            scale[row * blocks + b] = y->scale[row];
-            put(zero + (size_t)row * zero_bytes, bits, (size_t)b, -low);
-        }
+        scale[at] = y->scale[group];
+        put(zero + (size_t)row * zero_bytes, bits, (size_t)b, -low);
     }
 }
 
@@ -269,7 +335,7 @@ const char *crumb_onnx_weight_nbits(crumb_onnx_job *job, const crumb_onnx_weight
     if (bits == 0) {
         return NULL;
     }
-    int64_t blocks = (y->columns + NBITS_BLOCK - 1) / NBITS_BLOCK, block_bytes = NBITS_BLOCK * bits / 8;
+    int64_t block = block_of(y), blocks = (y->columns + block - 1) / block, block_bytes = block * bits / 8;
     int64_t zero_bytes = y->rows * (int64_t)bytes_of((size_t)blocks, bits), scales = y->rows * blocks;
     const char *index = crumb_onnx_part(job, "weight/index"), *scale = crumb_onnx_part(job, "weight/scale");
     const char *zero = crumb_onnx_part(job, "weight/zero_point"), *product = crumb_onnx_part(job, "product");
@@ -285,7 +351,7 @@ const char *crumb_onnx_weight_nbits(crumb_onnx_job *job, const crumb_onnx_weight
     crumb_onnx_int(w, node, "K", y->columns);
     crumb_onnx_int(w, node, "N", y->rows);
     crumb_onnx_int(w, node, "bits", bits);
-    crumb_onnx_int(w, node, "block_size", NBITS_BLOCK);
+    crumb_onnx_int(w, node, "block_size", block);
     crumb_onnx_int(w, node, "accuracy_level", 4);
     crumb_onnx_import(w, "com.microsoft", 1);
     return product;

@@ -259,6 +259,87 @@ static void test_weights(void **state) {
     remove_path();
 }
 
+/* ---- Scales of groups: blocks of MatMulNBits, floats in the other forms. */
+
+enum { GROUPS_IN = 40, GROUPS_OUT = 3 };
+
+static crumb_status grouped_layer(crumb_ctx *ctx, crumb_packed_codes codes, const uint16_t *index, crumb_packed **packed) {
+    static const float multiplier[] = {0.5f, -0.25f, 0}, bias[] = {1, 2, 3};
+    static const float scale[] = {1, -2, 4, 0.5f, 0.25f, -8, 1, 2, 3};
+    crumb_build b;
+    crumb_build_begin(&b, ctx, 5, 4, 2);
+    b.packed.classes = GROUPS_OUT;
+    crumb_packed_node layer = crumb_build_node_of(CRUMB_PACKED_FLATTEN, "flatten", 0);
+    int32_t x = crumb_build_append(&b, &layer, NULL);
+    layer = crumb_build_node_of(CRUMB_PACKED_CONV2D, "fc", x);
+    layer.kernel_height = layer.kernel_width = layer.stride = layer.dilation = layer.groups = 1;
+    layer.weight = crumb_build_codes(&b, GROUPS_OUT, GROUPS_IN, codes, index);
+    layer.multiplier = crumb_build_floats(&b, 1, GROUPS_OUT, multiplier);
+    layer.bias = crumb_build_floats(&b, 1, GROUPS_OUT, bias);
+    layer.extra = crumb_build_floats(&b, GROUPS_OUT, 3, scale);
+    crumb_build_append(&b, &layer, NULL);
+    return crumb_build_end(&b, packed);
+}
+
+static float grouped_weight(const crumb_packed *packed, const uint16_t *index, int32_t row, int32_t i) {
+    const crumb_packed_node *layer = &packed->node[1];
+    float scale =
+        crumb_packed_floats(packed, layer->multiplier)[row] * crumb_packed_floats(packed, layer->extra)[row * 3 + i / 16];
+    return scale * (float)crumb_packed_code(&packed->tensor[layer->weight].codes, index[row * GROUPS_IN + i]);
+}
+
+/* The weight as MatMulNBits computes it: scale * (index - zero point), block by block. */
+static float block_weight(const model *m, int bits, int32_t row, int32_t i) {
+    const tensor *index = initializer(m, "fc/weight/index"), *scale = initializer(m, "fc/weight/scale");
+    const tensor *zero = initializer(m, "fc/weight/zero_point");
+    const size_t row_bytes = (size_t)(48 * bits / 8), zero_bytes = (size_t)(3 * bits + 7) / 8, per = (size_t)(8 / bits);
+    const int mask = (1 << bits) - 1;
+    const uint8_t *at = index->raw_data.data + (size_t)row * row_bytes, *from = zero->raw_data.data + (size_t)row * zero_bytes;
+    int value = at[(size_t)i / per] >> ((size_t)i % per * (size_t)bits) & mask;
+    int origin = from[(size_t)i / 16 / per] >> ((size_t)i / 16 % per * (size_t)bits) & mask;
+    return float_at(scale, (size_t)(row * 3 + i / 16)) * (float)(value - origin);
+}
+
+static void check_groups(crumb_packed_codes codes, int bits) {
+    crumb_ctx *ctx = NULL;
+    crumb_packed *packed;
+    uint16_t index[GROUPS_OUT * GROUPS_IN];
+    for (int i = 0; i < GROUPS_OUT * GROUPS_IN; i++) {
+        index[i] = (uint16_t)(i * 7 % codes.levels);
+    }
+    assert_int_equal(crumb_ctx_create(&ctx, NULL), CRUMB_OK);
+    assert_int_equal(grouped_layer(ctx, codes, index, &packed), CRUMB_OK);
+    check_every_form(ctx, packed);
+    for (const crumb_onnx_form *form = crumb_onnx_forms; form->name != NULL; form++) {
+        model *m = exported(ctx, packed, form);
+        bool blocks = form->nbits && bits > 0;
+        for (int32_t i = 0; i < GROUPS_OUT * GROUPS_IN; i++) {
+            float wanted = grouped_weight(packed, index, i / GROUPS_IN, i % GROUPS_IN);
+            float got =
+                blocks ? block_weight(m, bits, i / GROUPS_IN, i % GROUPS_IN) : float_at(initializer(m, "fc/weight"), (size_t)i);
+            assert_true(got == wanted);
+        }
+        for (size_t i = 0; blocks && i < maker(m, "fc/product")->n_attribute; i++) {
+            const CrumbOnnx__AttributeProto *attribute = maker(m, "fc/product")->attribute[i];
+            assert_true(strcmp(attribute->name, "block_size") != 0 || attribute->i == 16);
+        }
+        crumb_onnx_free(ctx, m);
+    }
+    crumb_packed_close(packed);
+    crumb_ctx_destroy(ctx);
+}
+
+static void test_groups(void **state) {
+    (void)state;
+    set_path();
+    check_groups((crumb_packed_codes){.levels = 3, .multiply = 1, .offset = -1}, 2);
+    check_groups((crumb_packed_codes){.levels = 4, .multiply = 1, .offset = -2}, 2);
+    check_groups((crumb_packed_codes){.levels = 15, .multiply = 1, .offset = -7}, 4);
+    check_groups((crumb_packed_codes){.levels = 255, .multiply = 1, .offset = -127}, 8);
+    check_groups((crumb_packed_codes){.levels = 511, .multiply = 1, .offset = -255}, 0);
+    remove_path();
+}
+
 /* ---- Failing. */
 
 static void test_forms(void **state) {
@@ -301,10 +382,8 @@ static void test_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_op),
-        cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_every_op), cmocka_unit_test(test_weights),     cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_forms),    cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
