@@ -49,18 +49,51 @@ INLINE void add_products(__m512 *acc, const float *x, size_t step, __m512 weight
     }
 }
 
+/* A byte of each of w's words, a unit of 8 bits or one or `two` of 4; few pixels: each word is loaded once. */
+INLINE void add_byte(__m512 *acc, const piece *t, const maker *m, const uint8_t *w, const float *x, const bool two,
+                     const int bits, const int pixels, const int blocks) {
+#pragma GCC unroll 8
+    for (int b = 0; b < blocks; b++) {
+        const __m512i number = _mm512_loadu_si512(w + 64 * b);
+        add_products(acc, x, t->step, weight_of(m, number, bits), b, pixels, blocks);
+        if (two) {
+            add_products(acc, x + 1, t->step, weight_of(m, _mm512_srli_epi32(number, 4), bits), b, pixels, blocks);
+        }
+    }
+}
+
+/* The same of one unit of many pixels: each input is loaded once. */
+INLINE void add_unit(__m512 *acc, const piece *t, const maker *m, const uint8_t *w, const float *x, const bool high,
+                     const int bits, const int pixels, const int blocks) {
+    __m512 weight[PIECE_BLOCKS];
+#pragma GCC unroll 3
+    for (int b = 0; b < blocks; b++) {
+        const __m512i number = _mm512_loadu_si512(w + 64 * b);
+        weight[b] = weight_of(m, high ? _mm512_srli_epi32(number, 4) : number, bits);
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < pixels; p++) {
+        const __m512 in = _mm512_set1_ps(x[(size_t)p * t->step]);
+#pragma GCC unroll 3
+        for (int b = 0; b < blocks; b++) {
+            acc[p * blocks + b] = _mm512_fmadd_ps(in, weight[b], acc[p * blocks + b]);
+        }
+    }
+}
+
 /* The first `units` units of a word's row. */
 INLINE void add_word(__m512 *acc, const piece *t, const maker *m, const uint8_t *w, const float *x, int32_t units,
                      const int bits, const int pixels, const int blocks) {
     const int each = 8 / bits;
     for (int32_t u = 0; u < units; u += each, w++, x += each) {
-#pragma GCC unroll 8
-        for (int b = 0; b < blocks; b++) {
-            const __m512i number = _mm512_loadu_si512(w + 64 * b);
-            add_products(acc, x, t->step, weight_of(m, number, bits), b, pixels, blocks);
-            if (bits == 4 && u + 1 < units) {
-                add_products(acc, x + 1, t->step, weight_of(m, _mm512_srli_epi32(number, 4), bits), b, pixels, blocks);
-            }
+        const bool two = bits == 4 && u + 1 < units;
+        if (pixels <= 2) {
+            add_byte(acc, t, m, w, x, two, bits, pixels, blocks);
+            continue;
+        }
+        add_unit(acc, t, m, w, x, false, bits, pixels, blocks);
+        if (two) {
+            add_unit(acc, t, m, w, x + 1, true, bits, pixels, blocks);
         }
     }
 }

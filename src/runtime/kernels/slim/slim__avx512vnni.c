@@ -28,24 +28,33 @@ INLINE __m512i broadcast(const uint8_t *x) {
     return _mm512_set1_epi32(unit);
 }
 
-/* The first `units` units of a word's row. */
-INLINE void add_word(__m512i *acc, const piece *t, const uint8_t *w, const uint8_t *x, int32_t units, const int bits,
+/* One unit: `shift` is where its indices lie in w's bytes. */
+INLINE void add_unit(__m512i *acc, const piece *t, const uint8_t *w, const uint8_t *x, const unsigned shift, const int bits,
                      const int pixels, const int blocks) {
     const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1));
+    __m512i weight[8];
 #pragma GCC unroll 8
     for (int b = 0; b < blocks; b++) {
         const __m512i number = _mm512_load_si512(w + 64 * b);
-#pragma GCC unroll 4
-        for (int u = 0; u < 8 / bits; u++) {
-            if (u >= units) {
-                break;
-            }
-            const __m512i weight = _mm512_and_si512(_mm512_srli_epi32(number, (unsigned)(u * bits)), mask);
+        weight[b] = _mm512_and_si512(shift == 0 ? number : _mm512_srli_epi32(number, shift), mask);
+    }
 #pragma GCC unroll 8
-            for (int p = 0; p < pixels; p++) {
-                const __m512i in = broadcast(x + (size_t)p * t->step + 4 * u);
-                acc[p * blocks + b] = _mm512_dpbusd_epi32(acc[p * blocks + b], in, weight);
-            }
+    for (int p = 0; p < pixels; p++) {
+        const __m512i in = broadcast(x + (size_t)p * t->step);
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            acc[p * blocks + b] = _mm512_dpbusd_epi32(acc[p * blocks + b], in, weight[b]);
+        }
+    }
+}
+
+/* The first `units` units of a word's row. */
+INLINE void add_word(__m512i *acc, const piece *t, const uint8_t *w, const uint8_t *x, int32_t units, const int bits,
+                     const int pixels, const int blocks) {
+#pragma GCC unroll 4
+    for (int u = 0; u < 8 / bits; u++) {
+        if (u < units) {
+            add_unit(acc, t, w, x + 4 * u, (unsigned)(u * bits), bits, pixels, blocks);
         }
     }
 }
