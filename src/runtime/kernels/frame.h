@@ -138,6 +138,16 @@ size_t crumb_frame_scratch(const crumb_frame *frame);
 void crumb_frame_run(const crumb_conv_ready *ready, const void *x, int64_t row0, int64_t row1, int32_t o0, int32_t o1,
                      crumb_conv_sink sink, void *user, void *scratch);
 
+/* A row of a panel that is read in order, `blocks` lines of the cache, some way ahead: a loop over few pixels looks no further
+ * than a word or two itself. What lies behind the panel is asked for in vain. */
+static inline __attribute__((always_inline)) void crumb_frame_ahead(const uint8_t *row, const int blocks) {
+    enum { AHEAD = 8192 };
+#pragma GCC unroll 8
+    for (int b = 0; b < blocks; b++) {
+        __builtin_prefetch((const void *)((uintptr_t)(row + 64 * b) + AHEAD), 0, 3);
+    }
+}
+
 /* Offset of segment s in a window. */
 static inline size_t crumb_frame_segment(const crumb_frame *frame, int32_t s) {
     if (!frame->taps) {

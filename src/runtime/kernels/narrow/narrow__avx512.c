@@ -12,7 +12,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { AHEAD = 8192, PIECE_BLOCKS = 3, PIECE_PIXELS = 8 };
+enum { PIECE_BLOCKS = 3, PIECE_PIXELS = 8 };
 
 /* Pixels and sub-blocks of a tile. */
 typedef struct piece {
@@ -104,10 +104,7 @@ INLINE const uint8_t *add_units(__m512 *acc, const piece *t, const maker *m, con
     const int32_t word = 32 / bits;
     for (; units >= word; units -= word, w += t->row, x += word) {
         if (pixels <= 2) {
-#pragma GCC unroll 8
-            for (int b = 0; b < blocks; b++) {
-                _mm_prefetch((const char *)(uintptr_t)((uintptr_t)(w + 64 * b) + AHEAD), _MM_HINT_T0);
-            }
+            crumb_frame_ahead(w, blocks);
         }
         add_word(acc, t, m, w, x, word, bits, pixels, blocks);
     }
@@ -146,6 +143,9 @@ INLINE void run(const piece *t, const int bits, const int pixels, const int bloc
         }
         for (int32_t left = frame->units, n; left > 0; left -= n, x += n) {
             const uint8_t *scale = w;
+            if (pixels <= 2) {
+                crumb_frame_ahead(w, blocks);
+            }
             n = left < frame->group_units ? left : frame->group_units;
             w = add_units(acc, t, &m, w + t->row, x, n, bits, pixels, blocks);
             add_scaled(t, acc, scale, pixels, blocks);

@@ -1,7 +1,7 @@
 /* AVX-512 VNNI for the family "slim": shift, mask and vpdpbusd, 64 products for 16 or 32 bytes of panel.
  *
  * One or two pixels take a whole block, 8 sub-blocks, whose sums hide the five cycles of a dot product, and read the panel in
- * order, asking for it AHEAD of use. More pixels take up to three sub-blocks at a time, so that weights are spread once for 8
+ * order, asking for it ahead of use. More pixels take up to three sub-blocks at a time, so that weights are spread once for 8
  * products. */
 #include "runtime/kernels/bytes/bytes.h"
 #include "runtime/kernels/slim/slim.h"
@@ -11,7 +11,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { AHEAD = 8192, PIECE_BLOCKS = 3, PIECE_PIXELS = 8 };
+enum { PIECE_BLOCKS = 3, PIECE_PIXELS = 8 };
 
 /* Pixels and sub-blocks of a tile. */
 typedef struct piece {
@@ -73,10 +73,7 @@ INLINE void run(const piece *t, const int bits, const int pixels, const int bloc
         int32_t left = frame->units;
         for (; left >= word; left -= word, w += t->row, x += 4 * word) {
             if (pixels <= 2) {
-#pragma GCC unroll 8
-                for (int b = 0; b < blocks; b++) {
-                    _mm_prefetch((const char *)((uintptr_t)(w + 64 * b) + AHEAD), _MM_HINT_T0);
-                }
+                crumb_frame_ahead(w, blocks);
             }
             add_word(acc, t, w, x, word, bits, pixels, blocks);
         }

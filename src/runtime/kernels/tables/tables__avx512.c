@@ -11,7 +11,7 @@
  * be as many bytes as the block's panel, and from the second-level cache: with one pixel they are made anew from the channels,
  * in registers, 2 instructions (4 for 2 levels) for 8 sub-blocks. A word is then loaded four times, a byte further each time,
  * which gives every second unit without a shift; so a pair costs 2.75 instructions of the four ports, 39 GB/s of panel. The
- * panel is asked for AHEAD of use, since the loop itself looks ahead no more than two words. */
+ * panel is asked for ahead of use, since the loop itself looks ahead no more than two words. */
 #include "runtime/kernels/tables/tables.h"
 
 #include <immintrin.h>
@@ -126,21 +126,17 @@ INLINE const uint8_t *add_units(__m512 *acc, const uint8_t *w, const float **x, 
 
 /* ---- One pixel of a linear layer, from its channels */
 
-enum { AHEAD = 8192 };
-
 /* Eight units. */
 INLINE void add_word(__m512 *acc, const uint8_t *w, const float *x, const crumb_tables *tables, const int group,
                      const int blocks) {
     const __m512 one = _mm512_set1_ps(1.0f);
+    crumb_frame_ahead(w, blocks);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++, x += 2 * group) {
         const __m512 even = table(tables, x, group), odd = table(tables, x + group, group);
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             const __m512i number = _mm512_loadu_si512(w + 64 * b + i);
-            if (i == 0) {
-                _mm_prefetch((const char *)(uintptr_t)((uintptr_t)(w + 64 * b) + AHEAD), _MM_HINT_T0);
-            }
             acc[b] = _mm512_fmadd_ps(_mm512_permutexvar_ps(number, even), one, acc[b]);
             acc[b] = _mm512_add_ps(acc[b], _mm512_permutexvar_ps(_mm512_srli_epi32(number, 4), odd));
         }
@@ -178,6 +174,9 @@ INLINE void run_vector(const crumb_tables *tables, const crumb_frame_tile *t, co
     }
     for (int32_t left = frame->units, n; left > 0; left -= n, x += n * group) {
         const float *scale = (const float *)(const void *)w;
+        if (scaled) {
+            crumb_frame_ahead(w, blocks);
+        }
         n = left < frame->group_units ? left : frame->group_units;
         w = add_channels(acc, scaled ? w + 64 * blocks : w, x, tables, n, group, blocks);
         if (scaled) {
