@@ -16,6 +16,7 @@
 #include "train/trainer_parts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- Values of the base network's graph. */
@@ -41,6 +42,35 @@ static bool has_weight_site(const crumb_graph *graph) {
 
 /* ---- Opening. */
 
+/* How a node's values are quantized: "lsq 2 bits". */
+static const char *words_of(const crumb_quant *site, char *text, size_t size) {
+    if (site == NULL) {
+        return "float";
+    }
+    snprintf(text, size, "%s %d bits", site->quantizer->name, site->bits);
+    return text;
+}
+
+/* The same quantizers and bits in the same places. Their parameters may differ: SQWA keeps the steps that its control computes
+ * anew each time. The plane's points have the base's. */
+static crumb_status check_quantizers(const crumb_terrain *t, int index) {
+    const crumb_graph *a = t->model[t->base]->graph, *b = t->model[index]->graph;
+    const char *const *files = t->options.models;
+    for (int i = 0; i < a->nodes && i < b->nodes; i++) {
+        const crumb_quant *x = crumb_node_site(a, i), *y = crumb_node_site(b, i);
+        if ((x == NULL) != (y == NULL) || (x != NULL && (x->quantizer != y->quantizer || x->bits != y->bits))) {
+            char one[64], other[64];
+            return crumb_fail(t->ctx, CRUMB_ERROR_ARGUMENT,
+                              "%s and %s have different quantizers: %s is %s in one, %s in the other", files[t->base],
+                              files[index], a->node[i].name, words_of(x, one, sizeof(one)), words_of(y, other, sizeof(other)));
+        }
+    }
+    return a->nodes == b->nodes
+               ? CRUMB_OK
+               : crumb_fail(t->ctx, CRUMB_ERROR_ARGUMENT, "%s and %s have different quantizers: %d nodes and %d",
+                            files[t->base], files[index], a->nodes, b->nodes);
+}
+
 static crumb_status check_same(const crumb_terrain *t, int index) {
     const crumb_network *a = t->model[0], *b = t->model[index];
     const crumb_model_choice *x = &a->recipe->model, *y = &b->recipe->model;
@@ -49,13 +79,7 @@ static crumb_status check_same(const crumb_terrain *t, int index) {
         return crumb_fail(t->ctx, CRUMB_ERROR_ARGUMENT, "%s and %s are not the same network", t->options.models[0],
                           t->options.models[index]);
     }
-    const crumb_network *base = t->model[t->base];
-    if (t->quantized && has_weight_site(b->graph) &&
-        memcmp(&b->recipe->quant, &base->recipe->quant, sizeof(b->recipe->quant)) != 0) {
-        return crumb_fail(t->ctx, CRUMB_ERROR_ARGUMENT, "%s and %s have different quantizers", t->options.models[t->base],
-                          t->options.models[index]);
-    }
-    return CRUMB_OK;
+    return t->quantized && has_weight_site(b->graph) ? check_quantizers(t, index) : CRUMB_OK;
 }
 
 static crumb_status open_models(crumb_terrain *t) {

@@ -431,7 +431,13 @@ static void refuses(void **state) {
     char threebit[256];
     train_to(FIXTURE_MLP, "{weights: {name: uniform, bits: 3}}", "train.seed=5", "threebit", threebit);
     o = options_of(mlp[0], mlp[1], threebit, "bad");
-    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "different quantizers", crumb_surface(ctx, &o, NULL));
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT,
+                 "different quantizers: fc1.weight_quant is uniform 2 bits in one, uniform 3 bits in",
+                 crumb_surface(ctx, &o, NULL));
+    char once[256];
+    train_to(FIXTURE_MLP, "{weights: {name: uniform, bits: 2, refit: once}}", "train.seed=6", "once", once);
+    o = options_of(mlp[0], mlp[1], once, "once"); /* another parameter, the same levels */
+    assert_ok(ctx, crumb_surface(ctx, &o, NULL));
 }
 
 static crumb_status walk_once(crumb_ctx *own, void *user) {
