@@ -94,11 +94,10 @@ static crumb_status add_state(const crumb_import_node *n, const char *site, cons
 /* A quantize node on value x of the graph. */
 static crumb_status emit_site(const crumb_import_node *n, const char *site, bool weight, int bits, const float *step,
                               int64_t steps, float zero, int x, int *y) {
-    crumb_shape shape = n->im->graph->value[x].shape;
-    int64_t channels = weight ? shape.dim[0] : crumb_shape_last(shape);
-    crumb_quant quant = {.quantizer = &crumb_quantizer_fixed, .bits = bits, .weight = weight, .channels = channels};
+    crumb_quant quant = {.quantizer = &crumb_quantizer_fixed, .bits = bits, .weight = weight};
+    crumb_quant_fit(&quant, n->im->graph->value[x].shape);
     int input[3] = {x};
-    CRUMB_TRY(add_state(n, site, "step", weight ? channels : 1, step, steps, &input[1]));
+    CRUMB_TRY(add_state(n, site, "step", weight ? quant.channels : 1, step, steps, &input[1]));
     CRUMB_TRY(add_state(n, site, "zero", 1, &zero, 1, &input[2]));
     crumb_status status = crumb_graph_node(n->im->graph, site, &crumb_op_quantize, &quant, 3, input, y);
     return status == CRUMB_OK || status == CRUMB_ERROR_MEMORY ? status : crumb_fail_in(n->im->ctx, status, "%s", n->im->path);

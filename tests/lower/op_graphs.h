@@ -40,11 +40,8 @@ static inline crumb_reshape_params to_shape(crumb_shape shape) {
 
 /* A site of the quantizer `fixed`: signed codes for weights, unsigned ones around `zero` for activations. */
 static inline int quantized(crumb_graph *graph, const char *name, int x, int bits, bool weight, float step, float zero) {
-    crumb_shape shape = graph->value[x].shape;
-    crumb_quant site = {.quantizer = &crumb_quantizer_fixed,
-                        .bits = bits,
-                        .weight = weight,
-                        .channels = weight ? shape.dim[0] : crumb_shape_last(shape)};
+    crumb_quant site = {.quantizer = &crumb_quantizer_fixed, .bits = bits, .weight = weight};
+    crumb_quant_fit(&site, graph->value[x].shape);
     int input[3] = {x}, y;
     char text[CRUMB_NAME_MAX];
     snprintf(text, sizeof(text), "%s.step", name);
