@@ -57,7 +57,7 @@ typedef struct crumb_settings {
     void (*log)(void *user, crumb_log_level level, const char *line); /* line has no newline */
     void *log_user;
     int threads;           /* worker threads for computation; 0 = one per available processor */
-    const char *cpu_limit; /* "scalar", "avx2", "avx512", "neon": use no more than this; NULL = all there is */
+    const char *cpu_limit; /* "scalar", "avx2", "avxvnni", "avx512" or "neon": no more than this; NULL = all there is */
 } crumb_settings;
 
 /* Makes a context; settings may be NULL. Fails with MEMORY, or ARGUMENT for an unknown cpu_limit (*ctx is NULL then). */

@@ -12,9 +12,6 @@
 #define CRUMB_ON_X86(...)
 #endif
 
-/* With the feature bits of ctx.h: what one family of kernels asks for. */
-enum { CRUMB_CPU_AVXVNNI = 1 << 8 }; /* vpdpbusd on 256 bits without AVX-512 */
-
 /* Feature bits after a limit by name; NULL = no limit. False for a name that is unknown. */
 bool crumb_cpu_limited(const char *limit, uint32_t *features);
 

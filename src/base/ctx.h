@@ -38,7 +38,8 @@ enum {
     CRUMB_CPU_AVX512POPCNT = 1 << 4, /* VPOPCNTDQ and BITALG */
     CRUMB_CPU_AVX512VBMI = 1 << 5,
     CRUMB_CPU_NEON = 1 << 6,
-    CRUMB_CPU_DOTPROD = 1 << 7
+    CRUMB_CPU_DOTPROD = 1 << 7,
+    CRUMB_CPU_AVXVNNI = 1 << 8 /* vpdpbusd on 256 bits without AVX-512 */
 };
 uint32_t crumb_cpu(const crumb_ctx *ctx);
 

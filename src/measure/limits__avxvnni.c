@@ -1,5 +1,5 @@
 /* Dot products of bytes with AVX-VNNI. */
-#include "base/cpu.h"
+#include "base/ctx.h"
 #include "measure/limits.h"
 
 #include <immintrin.h>

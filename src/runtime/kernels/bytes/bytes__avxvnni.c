@@ -1,6 +1,6 @@
 /* AVX-VNNI for the family "bytes": vpdpbusd on 256 bits, 32 products an instruction, for processors that have it without
  * AVX-512. It takes 4 or 5 cycles and two start in each: the 12 sums of a piece hide that. */
-#include "base/cpu.h"
+#include "base/ctx.h"
 #include "runtime/kernels/bytes/bytes.h"
 
 #define DOT(sum, in, w) _mm256_dpbusd_avx_epi32(sum, in, w)
