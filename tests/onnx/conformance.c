@@ -109,5 +109,9 @@ int main(int argc, char **argv) {
     }
     print_row("all", total, packed, pack);
     crumb_ctx_destroy(ctx);
+    if (total[PASSED] + total[FAILED] + total[UNSUPPORTED] == 0) {
+        fprintf(stderr, "onnx_conformance: no test_*/model.onnx in %s\n", first < argc ? argv[first] : "no folder");
+        return 1;
+    }
     return total[FAILED] + packed[FAILED] > 0;
 }
