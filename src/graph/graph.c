@@ -2,6 +2,7 @@
 #include "graph/graph.h"
 
 #include "base/param.h"
+#include "ops/params.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -275,4 +276,11 @@ int crumb_graph_layer(const crumb_graph *graph, int nth) {
         }
     }
     return -1;
+}
+
+bool crumb_graph_layer_is_matrix(const crumb_graph *graph, int layer) {
+    const crumb_node *node = &graph->node[layer];
+    crumb_shape weight = graph->value[node->input[1]].shape;
+    return node->op != &crumb_op_conv2d ||
+           (weight.dim[1] == 1 && weight.dim[2] == 1 && ((const crumb_conv2d_params *)node->params)->groups == 1);
 }

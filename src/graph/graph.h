@@ -93,6 +93,8 @@ int64_t crumb_graph_parameters(const crumb_graph *graph);
 double crumb_graph_flops(const crumb_graph *graph);
 /* The `nth` layer with a weight (conv2d or linear), as quantization counts them: node index, or -1 past the end. */
 int crumb_graph_layer(const crumb_graph *graph, int nth);
+/* Whether the weight of such a layer is a matrix [outputs, inputs]: linear, or conv2d of 1 x 1 in one group. */
+bool crumb_graph_layer_is_matrix(const crumb_graph *graph, int layer);
 
 /* A new graph like `from`, with quantize nodes by the policy: on each conv/linear weight and each conv/linear input that the policy
  * quantizes. Conv inputs that are the same value share a node when their choices agree. A SIGNED activation quantizer whose input comes from a

@@ -44,6 +44,20 @@ static crumb_status edge_choice(crumb_ctx *ctx, crumb_edge edge, bool weight, cr
     return CRUMB_OK;
 }
 
+/* Scales of groups are for weights that are a matrix, and nothing else would be packed: said here, before training. */
+static crumb_status check_group(const rewrite *r, const layer_choice *layer) {
+    crumb_quant site = {.quantizer = layer->weights.quantizer, .bits = layer->weights.bits, .weight = true};
+    memcpy(site.params, layer->weights.params, sizeof(site.params));
+    int64_t group = site.quantizer != NULL && site.quantizer->group != NULL ? site.quantizer->group(&site) : 0;
+    if (group == 0 || crumb_graph_layer_is_matrix(r->from, layer->node)) {
+        return CRUMB_OK;
+    }
+    return crumb_fail(r->from->ctx, CRUMB_ERROR_UNSUPPORTED,
+                      "%s: scales of groups of %d weights want a linear layer or a kernel of 1 x 1: give it a rule of its own "
+                      "(quantize.layers) with group: none",
+                      r->from->node[layer->node].name, (int)group);
+}
+
 static crumb_status choose(rewrite *r, int nth, layer_choice *layer) {
     const crumb_quant_policy *policy = r->policy;
     crumb_ctx *ctx = r->from->ctx;
@@ -65,7 +79,7 @@ static crumb_status choose(rewrite *r, int nth, layer_choice *layer) {
             layer->activations = rule->set_activations ? rule->activations : layer->activations;
         }
     }
-    return CRUMB_OK;
+    return check_group(r, layer);
 }
 
 static crumb_status choose_all(rewrite *r) {

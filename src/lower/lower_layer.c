@@ -155,11 +155,8 @@ static int64_t turned_place(const layer *y, crumb_shape weight, int64_t i) {
 
 /* What has scales of groups computes in floats, on a vector or pixel by pixel: the groups stay whole. */
 static crumb_status check_groups(const crumb_lowering *l, layer *y) {
-    const crumb_node *node = &l->graph->node[y->node];
-    crumb_shape shape = l->graph->value[y->weight].shape;
     y->map_size = 1;
-    if (node->op == &crumb_op_conv2d &&
-        (shape.dim[1] != 1 || shape.dim[2] != 1 || ((const crumb_conv2d_params *)node->params)->groups != 1)) {
+    if (!crumb_graph_layer_is_matrix(l->graph, y->node)) {
         return crumb_lower_fail(l, y->node, "scales of groups of %d weights want a linear layer or a kernel of 1 x 1",
                                 (int)y->codes.size);
     }

@@ -35,7 +35,7 @@ done
 expect 0 verify "$model" "$packed" --images 2 --verbose
 grep -qE '^conv2 +2 +[0-9]+ +0 ' "$work/stdout" || wrong "--verbose shows no layer"
 
-# Weights with a scale for each 32 inputs: linear layers compute with them, other convolutions are refused.
+# Weights with a scale for each 32 inputs: linear layers compute with them; other convolutions are refused before any training.
 quantize="quantize.weights={name: minmax, bits: 4, group: 32}"
 crumb train "$work/small.yaml" --out "$work/groups" -q --set model="{name: mlp}" --set "$quantize" --set quantize.first=same \
     --set quantize.last=same --set quantize.activations=none --set train.epochs=1 || wrong "no run with groups"
@@ -44,8 +44,7 @@ for limit in "" scalar avx2; do
     CRUMB_CPU=$limit expect 0 verify "$work/groups/best.safetensors" "$work/groups.crumb" --images 4 --json
     [[ $("$JSON_CHECK" exact bounded <"$work/stdout" | xargs) == "true true" ]] || wrong "verify groups ${limit:-all}"
 done
-crumb train "$work/small.yaml" --out "$work/maps" -q --set "$quantize" --set train.epochs=1 || wrong "no run with groups of maps"
-refuses 1 "groups of 32 weights want a linear layer" pack "$work/maps/best.safetensors" -o "$work/maps.crumb"
+refuses 1 "groups of 32 weights want a linear layer" train "$work/small.yaml" --out "$work/maps" -q --set "$quantize"
 
 # Accuracy is that of eval; a rounding tie may move an image or two.
 expect 0 eval "$model" --data digits:test --limit 2000 --json
