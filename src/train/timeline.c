@@ -129,9 +129,27 @@ void crumb_phase_note(crumb_phase *phase, const char *format, ...) {
 
 /* ---- As text. */
 
+/* The parameters that are not as preset: " (cycle 4, low 0.1)". */
+static void print_changed(crumb_text *text, const crumb_param *params, const void *from) {
+    const char *before = " (";
+    for (const crumb_param *param = params; param != NULL && param->name != NULL; param++) {
+        unsigned char presets[CRUMB_STRATEGY_PARAMS_MAX] __attribute__((aligned(16))) = {0};
+        char value[CRUMB_LIST_MAX * 32], preset[CRUMB_LIST_MAX * 32];
+        crumb_params_preset(params, presets);
+        crumb_param_print(param, from, value, sizeof(value));
+        crumb_param_print(param, presets, preset, sizeof(preset));
+        if (strcmp(value, preset) != 0) {
+            crumb_text_print(text, "%s%s %s", before, param->name, value);
+            before = ", ";
+        }
+    }
+    crumb_text_print(text, "%s", before[0] == ',' ? ")" : "");
+}
+
 static void print_choice(crumb_text *text, const char *what, const crumb_quant_choice *choice) {
     if (choice->quantizer != NULL) {
         crumb_text_print(text, ", %s %s %" PRId64 " bits", what, choice->quantizer->name, choice->bits);
+        print_changed(text, choice->quantizer->params, choice->params);
     }
 }
 
@@ -148,29 +166,12 @@ static void print_edges(crumb_text *text, const crumb_quant_policy *quant) {
     }
 }
 
-/* The schedule and what of it is not as preset: "cyclic (cycle 4, low 0.1)". */
-static void print_schedule(crumb_text *text, const crumb_schedule_choice *choice) {
-    const char *before = " (";
-    crumb_text_print(text, ", %s", choice->schedule->name);
-    for (const crumb_param *param = choice->schedule->params; param != NULL && param->name != NULL; param++) {
-        unsigned char presets[CRUMB_TRAIN_PARAMS_MAX] __attribute__((aligned(16))) = {0};
-        char value[CRUMB_LIST_MAX * 32], preset[CRUMB_LIST_MAX * 32];
-        crumb_params_preset(choice->schedule->params, presets);
-        crumb_param_print(param, choice->params, value, sizeof(value));
-        crumb_param_print(param, presets, preset, sizeof(preset));
-        if (strcmp(value, preset) != 0) {
-            crumb_text_print(text, "%s%s %s", before, param->name, value);
-            before = ", ";
-        }
-    }
-    crumb_text_print(text, "%s", before[0] == ',' ? ")" : "");
-}
-
 /* Strategies that leave the timeline as it is act in every phase with quantized weights. */
 static void print_others(crumb_text *text, const crumb_recipe *recipe, const crumb_phase *phase) {
     for (int i = 0; i < recipe->strategies && crumb_phase_has_weights(phase); i++) {
         if (recipe->strategy[i].strategy->rewrite == NULL) {
             crumb_text_print(text, ", with %s", recipe->strategy[i].strategy->name);
+            print_changed(text, recipe->strategy[i].strategy->params, recipe->strategy[i].params);
         }
     }
 }
@@ -187,7 +188,8 @@ static void print_phase(crumb_text *text, const crumb_recipe *recipe, int index,
     }
     print_edges(text, quant);
     crumb_text_print(text, ", %s lr %g", phase->optimizer.optimizer->name, lr);
-    print_schedule(text, &phase->schedule);
+    crumb_text_print(text, ", %s", phase->schedule.schedule->name);
+    print_changed(text, phase->schedule.schedule->params, phase->schedule.params);
     crumb_text_print(text, "%s%s%s", phase->keep_optimizer ? ", optimizer goes on" : "",
                      phase->reestimate ? ", batch norm anew" : "", phase->note);
     print_others(text, recipe, phase);

@@ -10,6 +10,7 @@
 #define UNIFORM "{weights: {name: uniform, bits: 2}, first: 8bit}"
 #define DOREFA "{weights: {name: dorefa, bits: 3}, first: 8bit}"
 #define CTMQ "{weights: {name: ctmq, bits: 1}, activations: {name: ctmq, bits: 1}, last: float}"
+#define WITH ", with waveq (bits_strength 2, start 0), with sinreq (profile rising, weights max)\n"
 #define LSQ "{weights: {name: lsq, bits: 2}, activations: {name: lsq, bits: 3}}"
 
 typedef struct strategy_case {
@@ -21,7 +22,8 @@ static const strategy_case cases[] = {
      "1 train: 2 epochs, weights dorefa 3 bits, first 8bit, sgd lr 0.01, cosine, with sinreq\n"},
     {"[{name: waveq, bits_strength: 3, bits_profile: hump, bits_end: 0.5, start: 6, centre: 0.1, frozen: 0.3}]", DOREFA,
      "epochs: 3, optimizer: {name: adam, lr: 0.2}, schedule: constant",
-     "1 train: 3 epochs, weights dorefa 3 bits, first 8bit, adam lr 0.2, constant, with waveq\n"},
+     "1 train: 3 epochs, weights dorefa 3 bits, first 8bit, adam lr 0.2, constant, with waveq (centre 0.1, bits_strength 3, "
+     "bits_profile hump, bits_end 0.5, start 6, frozen 0.3)\n"},
     {"[{name: ctmq, chain: [32, 3, 1], restart: 3, shares: [1, 1, 2]}]", CTMQ, "epochs: 6, optimizer: {name: adam, lr: 0.01}",
      "1 ctmq1-float: 1 epoch, float, last float, adam lr 0.01, cosine\n"
      "2 ctmq1-3bit: 1 epoch, weights ctmq 3 bits, activations ctmq 3 bits, last float, adam lr 0.01, cosine\n"
@@ -33,10 +35,9 @@ static const strategy_case cases[] = {
      "0.5, "
      "tune_epochs: 1}, {name: sinreq, profile: rising, weights: max}]",
      DOREFA, "epochs: 4, optimizer: {name: sgd, lr: 0.01}",
-     "1 ctmq1-4bit: 2 epochs, weights dorefa 4 bits, first 8bit, sgd lr 0.01, cosine, with waveq, with sinreq\n"
+     "1 ctmq1-4bit: 2 epochs, weights dorefa 4 bits, first 8bit, sgd lr 0.01, cosine" WITH
      "2 ctmq1-2bit/sqwa-retrain: 1 epoch, weights dorefa 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 0.5), 2 captures, "
-     "0.5 epochs apart, with waveq, with sinreq\n"
-     "3 ctmq1-2bit/sqwa-tune: 1 epoch, weights dorefa 2 bits, first 8bit, sgd lr 0.001, cosine, with waveq, with sinreq\n"
+     "0.5 epochs apart" WITH "3 ctmq1-2bit/sqwa-tune: 1 epoch, weights dorefa 2 bits, first 8bit, sgd lr 0.001, cosine" WITH
      "together 4 epochs\n"},
     {"[sq]", BWN, "epochs: 5",
      "1 sq-50: 1 epoch, weights bwn 1 bits, sgd lr 0.1, cosine, 50 % of the rows quantized\n"
@@ -52,8 +53,9 @@ static const strategy_case cases[] = {
      "together 4 epochs\n"},
     {"[{name: sqwa, float_epochs: 1, captures: 2, cycle: 1, tune_epochs: 1, measure: true, keep: true}]", UNIFORM, "epochs: 5",
      "1 sqwa-float: 1 epoch, float, sgd lr 0.1, cosine\n"
-     "2 sqwa-retrain: 3 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epoch apart\n"
-     "3 sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
+     "2 sqwa-retrain: 3 epochs, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 "
+     "epoch apart\n"
+     "3 sqwa-tune: 1 epoch, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.001, cosine\n"
      "together 5 epochs\n"},
     {"[{name: sqwa, captures: 2, spacing: 2, cycle: 0.5, shape: triangle, average: latent, step: refitted, reestimate: false, "
      "tune_epochs: 1, tune_schedule: step}]",
@@ -65,22 +67,26 @@ static const strategy_case cases[] = {
     {"[{name: sq, ratios: [0.5, 1], epochs: each}, {name: sqwa, captures: 2, cycle: 1, tune_epochs: 1}]", UNIFORM,
      "epochs: 3, schedule: constant",
      "1 sq-50: 3 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.1, constant, 50 % of the rows quantized\n"
-     "2 sq-100/sqwa-retrain: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, "
+     "2 sq-100/sqwa-retrain: 2 epochs, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 "
+     "captures, "
      "1 epoch apart\n"
-     "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
+     "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.001, cosine\n"
      "together 6 epochs\n"},
     {"[{name: sq, ratios: [0.5, 1]}, {name: sqwa, captures: 2, cycle: 0.5, tune_epochs: 1}, sinreq]", UNIFORM, "epochs: 4",
      "1 sq-50: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.1, cosine, 50 % of the rows quantized, with sinreq\n"
-     "2 sq-100/sqwa-retrain: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 0.5), 2 captures, "
+     "2 sq-100/sqwa-retrain: 1 epoch, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.05, cyclic (cycle 0.5), 2 "
+     "captures, "
      "0.5 epochs apart, with sinreq\n"
-     "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine, with sinreq\n"
+     "3 sq-100/sqwa-tune: 1 epoch, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.001, cosine, with sinreq\n"
      "together 4 epochs\n"},
     {"[{name: sqwa, captures: 2, cycle: 1, tune_epochs: 1}, {name: sq, ratios: [0.5, 1]}]", UNIFORM, "epochs: 5",
-     "1 sqwa-retrain/sq-50: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epoch "
+     "1 sqwa-retrain/sq-50: 2 epochs, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 "
+     "captures, 1 epoch "
      "apart, 50 % of the rows quantized\n"
-     "2 sqwa-retrain/sq-100: 2 epochs, weights uniform 2 bits, first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 captures, 1 epoch "
+     "2 sqwa-retrain/sq-100: 2 epochs, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.05, cyclic (cycle 1), 2 "
+     "captures, 1 epoch "
      "apart\n"
-     "3 sqwa-tune: 1 epoch, weights uniform 2 bits, first 8bit, sgd lr 0.001, cosine\n"
+     "3 sqwa-tune: 1 epoch, weights uniform 2 bits (refit once), first 8bit, sgd lr 0.001, cosine\n"
      "together 5 epochs\n"},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
