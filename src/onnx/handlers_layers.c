@@ -260,22 +260,29 @@ crumb_status crumb_import_gemm(const crumb_import_node *n) {
     return crumb_import_set(n, 0, y, n->im->graph->value[y].shape, false);
 }
 
-/* x [.., I] times a constant matrix: the rows of all leading axes are images of a linear layer. */
-crumb_status crumb_import_matmul(const crumb_import_node *n) {
-    int input[2], y;
-    crumb_shape x = n->x[0]->shape, out = x;
+/* The rows of all leading axes are images of a linear layer. */
+crumb_status crumb_import_rows(const crumb_import_node *n, int weight, crumb_import_value *bias) {
+    int input[3] = {0, weight}, inputs = 2, y;
+    crumb_shape x = n->x[0]->shape, out = x, w = n->im->graph->value[weight].shape;
     if (x.rank < 2 || crumb_import_is_constant(n->x[0])) {
         return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "a first operand that is constant or a vector");
     }
-    CRUMB_TRY(linear_weight(n, false, 0, &input[1]));
-    CRUMB_TRY(crumb_import_plain(n, n->x[0], &input[0]));
     int64_t width = x.dim[x.rank - 1];
+    CRUMB_TRY(crumb_import_plain(n, n->x[0], &input[0]));
     CRUMB_TRY(crumb_import_emit_reshape(n, input[0], x, CRUMB_SHAPE(crumb_shape_count(x) / width, width), &input[0]));
-    CRUMB_TRY(crumb_import_emit(n, &crumb_op_linear, NULL, 2, input, &y));
-    crumb_shape rows = n->im->graph->value[y].shape;
-    out.dim[x.rank - 1] = rows.dim[1];
-    CRUMB_TRY(crumb_import_emit_reshape(n, y, rows, out, &y));
+    if (bias != NULL) {
+        CRUMB_TRY(crumb_import_vector(n, bias, w.dim[0], true, "bias", &input[inputs++]));
+    }
+    CRUMB_TRY(crumb_import_emit(n, &crumb_op_linear, NULL, inputs, input, &y));
+    out.dim[x.rank - 1] = w.dim[0];
+    CRUMB_TRY(crumb_import_emit_reshape(n, y, n->im->graph->value[y].shape, out, &y));
     return crumb_import_set(n, 0, y, out, false);
+}
+
+crumb_status crumb_import_matmul(const crumb_import_node *n) {
+    int weight;
+    CRUMB_TRY(linear_weight(n, false, 0, &weight));
+    return crumb_import_rows(n, weight, NULL);
 }
 
 /* ---- Normalisation. */

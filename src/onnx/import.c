@@ -9,7 +9,7 @@
 enum { OPSET_MIN = 6, OPSET_MAX = 26, INPUT_MAX = 1 << 26 };
 
 static const crumb_import_row rows[] = {
-#define CRUMB_ONNX_IMPORTER(op, handler, attributes) {#op, attributes, crumb_import_##handler},
+#define CRUMB_ONNX_IMPORTER(domain, op, handler, attributes) {#domain, #op, attributes, crumb_import_##handler},
 #include "onnx/importers.inc"
 #undef CRUMB_ONNX_IMPORTER
 };
@@ -289,11 +289,26 @@ static crumb_status look_up_inputs(crumb_import_node *n) {
     return CRUMB_OK;
 }
 
+/* What importers.inc calls a node's domain; "": none of it. QONNX's was FINN's before, and Brevitas writes its own. */
+static const char *domain_of(const CrumbOnnx__NodeProto *node) {
+    static const char *const names[][2] = {{"", "onnx"},
+                                           {"ai.onnx", "onnx"},
+                                           {"com.microsoft", "microsoft"},
+                                           {"qonnx.custom_op.general", "qonnx"},
+                                           {"finn.custom_op.general", "qonnx"},
+                                           {"onnx.brevitas", "qonnx"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(node->domain != NULL ? node->domain : "", names[i][0]) == 0) {
+            return names[i][1];
+        }
+    }
+    return "";
+}
+
 static crumb_status run_handler(const crumb_import_node *n) {
-    const char *domain = n->proto->domain;
-    bool usual = domain == NULL || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
-    for (int i = 0; usual && i < ROWS; i++) {
-        if (strcmp(rows[i].op, n->proto->op_type) == 0) {
+    const char *domain = domain_of(n->proto);
+    for (int i = 0; i < ROWS; i++) {
+        if (strcmp(rows[i].op, n->proto->op_type) == 0 && strcmp(rows[i].domain, domain) == 0) {
             if (n->inputs < 1 || n->x[0] == NULL || n->proto->n_output < 1) {
                 return crumb_import_fail(n, CRUMB_ERROR_FORMAT, "has no %s", n->proto->n_output < 1 ? "output" : "input");
             }
@@ -301,8 +316,9 @@ static crumb_status run_handler(const crumb_import_node *n) {
             return rows[i].handler(n);
         }
     }
+    bool usual = strcmp(domain, "onnx") == 0;
     return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "this op%s%.40s is not supported", usual ? "" : " of ",
-                             usual ? "" : domain);
+                             usual ? "" : n->proto->domain);
 }
 
 static crumb_status import_node(crumb_import_importer *im, int index) {

@@ -4,8 +4,25 @@
 
 #include "onnx/import.h"
 #include "ops/params.h"
+#include "quant/quantizer.h"
 
 enum { CRUMB_ONNX_INPUTS_MAX = 64, CRUMB_ONNX_NODES_MAX = 10000 };
+
+/* Which step an element has: one for all (axis < 0), one for each place along an axis, or for each `block` places of it. */
+typedef struct crumb_import_steps {
+    crumb_shape shape; /* of the elements */
+    int axis;
+    int64_t block; /* 0: 1 */
+} crumb_import_steps;
+
+/* The quantizer `fixed` that a constant came out of: value = step * code. */
+typedef struct crumb_import_codes {
+    crumb_import_steps place;
+    float *step, zero;
+    int bits;
+    int64_t levels;
+    bool odd;
+} crumb_import_codes;
 
 /* A value of the model: computed by the graph (at >= 0), or constant (tensor or array). */
 typedef struct crumb_import_value {
@@ -25,10 +42,7 @@ typedef struct crumb_import_value {
     bool is_codes;
     float scale;
     int64_t zero;
-    /* Constant out of DequantizeLinear: its steps along an axis, NULL: none. */
-    float *step, step_zero;
-    int64_t steps;
-    int step_axis, bits;
+    struct crumb_import_codes *codes; /* constant: what it is made of, NULL: floats alone */
 } crumb_import_value;
 
 typedef struct crumb_import_importer {
@@ -58,11 +72,11 @@ typedef crumb_status (*crumb_import_handler)(const crumb_import_node *n);
 
 /* A row of importers.inc. */
 typedef struct crumb_import_row {
-    const char *op;
+    const char *domain, *op;
     const char *attributes; /* those that are understood, separated by blanks */
     crumb_import_handler handler;
 } crumb_import_row;
-#define CRUMB_ONNX_IMPORTER(op, handler, attributes) crumb_status crumb_import_##handler(const crumb_import_node *n);
+#define CRUMB_ONNX_IMPORTER(domain, op, handler, attributes) crumb_status crumb_import_##handler(const crumb_import_node *n);
 #include "onnx/importers.inc"
 #undef CRUMB_ONNX_IMPORTER
 
@@ -149,11 +163,29 @@ typedef struct crumb_import_window {
 /* kernel: of the weight, 0: from kernel_shape. Padding by auto_pad is for an input of x[0]'s size. */
 crumb_status crumb_import_window_of(const crumb_import_node *n, const int64_t kernel[2], crumb_import_window *w);
 
-/* ---- quantized.c: a quantize node on the weight *at of a layer, if the constant w was quantized. */
+/* ---- sites.c: quantize nodes of the quantizer `fixed`. */
+int64_t crumb_import_step_count(const crumb_import_steps *steps);
+int64_t crumb_import_step_of(const crumb_import_steps *steps, int64_t element);
+/* Makes `out` (NULL: output 0) the constant of values step * code. codes: FLOAT, whole numbers if `whole`; taken. */
+crumb_status crumb_import_set_codes(const crumb_import_node *n, crumb_import_value *out, crumb_onnx_array *codes, bool whole,
+                                    const crumb_import_steps *steps, const float *step);
+/* A quantize node on the weight *at of a layer, if the constant w was quantized in a way that the layer can have. */
 crumb_status crumb_import_weight_site(const crumb_import_node *n, const crumb_import_value *w, int channel_axis, int *at);
+/* One on the value x, with one step; what->zero as `fixed` counts it. */
+crumb_status crumb_import_value_site(const crumb_import_node *n, const crumb_import_codes *what, float step, int x, int *y);
+/* A site of that many codes, and of the bits they need. */
+crumb_status crumb_import_set_levels(const crumb_import_node *n, crumb_quant *site, int64_t levels);
+/* The least bits that have so many codes. */
+int crumb_import_bits_of(int64_t levels);
+/* That all of them are numbers above 0. */
+crumb_status crumb_import_check_steps(const crumb_import_node *n, const float *step, int64_t count);
 
+/* ---- quantized.c. */
 /* Clip between QuantizeLinear and DequantizeLinear: fewer levels than the element type has. */
 crumb_status crumb_import_clip_codes(const crumb_import_node *n);
+
+/* ---- handlers_layers.c: output 0 is x[0], any shape [.., I], times the weight [O,I] in the graph; bias may be NULL. */
+crumb_status crumb_import_rows(const crumb_import_node *n, int weight, crumb_import_value *bias);
 
 /* ---- fold.c: nodes of constants. True if the op is one of those that are folded and all inputs are constant. */
 bool crumb_import_can_fold(const crumb_import_node *n);

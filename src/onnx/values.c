@@ -49,8 +49,9 @@ crumb_status crumb_import_reals(const crumb_import_node *n, crumb_import_value *
 
 void crumb_import_forget(crumb_import_importer *im, crumb_import_value *x) {
     crumb_onnx_array_free(im->ctx, &x->array);
-    crumb_free(im->ctx, x->step);
-    x->step = NULL;
+    crumb_free(im->ctx, x->codes != NULL ? x->codes->step : NULL);
+    crumb_free(im->ctx, x->codes);
+    x->codes = NULL;
     free_raw(im, x);
     x->tensor = NULL;
 }

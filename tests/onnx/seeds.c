@@ -1,4 +1,5 @@
-/* onnx_seeds FOLDER: writes the seeds of fuzz_onnx (fuzz/corpus/onnx): a classifier, and a model of ops that rearrange. */
+/* onnx_seeds FOLDER: writes the seeds of fuzz_onnx (fuzz/corpus/onnx): a classifier, a model of ops that rearrange, and weights
+ * of few bits. */
 #include "onnx/sample.h"
 
 #include "base/file.h"
@@ -66,6 +67,54 @@ static void rearranging(sample *s) {
     }
 }
 
+/* x -> flatten "f", and `op` for a weight "d" of `columns` inputs, or for "y" itself; of tensors w, s, z, b and the bytes B. */
+static void few_bits(sample *s, int64_t columns, char *op, char *domain, char *inputs, char *output) {
+    static int32_t bytes[48];
+    static char flat[8];
+    snprintf(flat, sizeof(flat), "x");
+    sample_begin(s, 1, 1, columns);
+    sample_tensor(s, "w", 2, 3, columns, 0, 0);
+    float *scale = sample_tensor(s, "s", 2, 3, 1, 0, 0)->float_data;
+    sample_tensor(s, "z", 1, 1, 0, 0, 0)->float_data[0] = 0;
+    sample_tensor(s, "b", 1, 1, 0, 0, 0)->float_data[0] = 3;
+    CrumbOnnx__TensorProto *codes = sample_tensor(s, "B", 2, 3, 16, 0, 0);
+    codes->data_type = CRUMB_ONNX_UINT8, codes->n_float_data = 0, codes->int32_data = bytes, codes->n_int32_data = 48;
+    for (int i = 0; i < 48; i++) {
+        bytes[i] = i * 37 % 256;
+        scale[i % 3] = 0.25f * (float)(i % 3 + 1);
+    }
+    sample_node(s, "Flatten", flat, "f");
+    sample_node(s, op, inputs, output)->domain = domain;
+}
+
+static void product(sample *s) {
+    static char inputs[8];
+    snprintf(inputs, sizeof(inputs), "f d");
+    sample_node(s, "Gemm", inputs, "y");
+    sample_ints(s, "transB", 0, 1, 1);
+}
+
+static void save_few_bits(crumb_ctx *ctx, const char *folder, sample *s) {
+    static char int_quant[] = "w s z b", bipolar[] = "w s", blocks[] = "B s", nbits[] = "f B s";
+    few_bits(s, 32, "IntQuant", "qonnx.custom_op.general", int_quant, "d");
+    product(s);
+    save(ctx, folder, "int_quant", s);
+    few_bits(s, 32, "BipolarQuant", "qonnx.custom_op.general", bipolar, "d");
+    product(s);
+    save(ctx, folder, "bipolar_quant", s);
+    few_bits(s, 16, "DequantizeLinear", "", blocks, "d");
+    sample_ints(s, "axis", 0, 1, 1);
+    sample_ints(s, "block_size", 0, 16, 16);
+    product(s);
+    save(ctx, folder, "blocks", s);
+    few_bits(s, 32, "MatMulNBits", "com.microsoft", nbits, "y");
+    sample_ints(s, "K", 0, 32, 0);
+    sample_ints(s, "N", 0, 3, 0);
+    sample_ints(s, "bits", 0, 4, 0);
+    sample_ints(s, "block_size", 0, 32, 0);
+    save(ctx, folder, "nbits", s);
+}
+
 int main(int argc, char **argv) {
     crumb_ctx *ctx;
     static sample s;
@@ -85,6 +134,7 @@ int main(int argc, char **argv) {
     save(ctx, argv[1], "shape", &s);
     s.out.name = "d";
     save(ctx, argv[1], "slice", &s);
+    save_few_bits(ctx, argv[1], &s);
     crumb_ctx_destroy(ctx);
     return 0;
 }

@@ -103,7 +103,8 @@ static void test_values(void **state) {
     assert_ok(ctx, import(ctx, &q, &graph));
     check_values(ctx, graph, &q);
     assert_ok(ctx, crumb_graph_print(graph, &text));
-    assert_non_null(strstr(text, "quantizer=fixed; bits=8; weight=1;"));
+    assert_non_null(strstr(text, "quantizer=fixed; bits=8; weight=0; group=none; odd=false; levels=0;"));
+    assert_non_null(strstr(text, "quantizer=fixed; bits=7; weight=1;")); /* -100 .. 0, two channels turned */
     assert_ok(ctx, crumb_graph_parse(ctx, "t", text, 1 << 16, &again));
     assert_ok(ctx, crumb_graph_print(again, &twice));
     assert_string_equal(text, twice);
@@ -177,9 +178,19 @@ static void test_clip(void **state) {
     assert_true(y[0] == -0.5f && y[1] == 0.25f && y[2] == 11 * 0.125f);
     crumb_graph_destroy(graph);
     make(&q);
-    add_clip(&q, 15);
-    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "codes from 36 to 50; supported are a power of two of them",
-                 import(ctx, &q, &graph));
+    add_clip(&q, 11); /* not a power of two of them */
+    assert_ok(ctx, import(ctx, &q, &graph));
+    site = crumb_node_site(graph, 0);
+    assert_int_equal(site->bits, 4);
+    assert_int_equal(site->quantizer->levels(site), 11);
+    call = crumb_node_call(graph, 0);
+    call.x = x, call.y = y, call.count = 3;
+    site->quantizer->fake(&call);
+    assert_true(y[0] == -0.5f && y[1] == 0.25f && y[2] == 6 * 0.125f);
+    crumb_graph_destroy(graph);
+    make(&q);
+    add_clip(&q, 1);
+    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "codes from 36 to 36; supported are two or more", import(ctx, &q, &graph));
     crumb_ctx_destroy(ctx);
     assert_int_equal(memory.live, 0);
 }
