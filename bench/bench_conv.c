@@ -55,14 +55,18 @@ int main(int argc, char **argv) {
     static const char *const names[] = {"forward", "backward-data", "backward-weights"};
     const int threads = argc > 1 ? atoi(argv[1]) : 2;
     const int64_t batch = argc > 2 ? atoi(argv[2]) : 128;
+    crumb_ctx *ctx = NULL;
+    if (crumb_ctx_create(&ctx, NULL) != CRUMB_OK) {
+        return 1;
+    }
     printf("%-22s %-17s %9s %9s %6s\n", "shape", "pass", "own GF/s", "dnnl GF/s", "ratio");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int64_t *d = shapes[i], n = d[0] * d[1] > 2000 ? batch / 8 + 1 : batch;
         problem p = {.shape = {n, d[0], d[0], d[1], d[2], 3, 3, d[3], d[3], 1, 1, 1, 1, 1, 1, 1}};
         const int64_t out = crumb_conv2d_out_h(&p.shape), x = n * d[0] * d[0] * d[1], y = n * out * out * d[2];
         crumb_conv2d_plan *plan[2];
-        if (crumb_conv2d_plan_create(&plan[0], &p.shape, threads, CRUMB_CONV2D_PREFER_OWN) ||
-            crumb_conv2d_plan_create(&plan[1], &p.shape, threads, CRUMB_CONV2D_ONEDNN)) {
+        if (crumb_conv2d_plan_create(ctx, &p.shape, threads, CRUMB_CONV2D_PREFER_OWN, &plan[0]) ||
+            crumb_conv2d_plan_create(ctx, &p.shape, threads, CRUMB_CONV2D_ONEDNN, &plan[1])) {
             fprintf(stderr, "bench_conv: no plan\n");
             return 1;
         }
@@ -76,8 +80,9 @@ int main(int argc, char **argv) {
                    (long)d[3], names[pass], flop / best[0] * 1e-9, flop / best[1] * 1e-9, best[1] / best[0]);
         }
         free(p.x), free(p.dx), free(p.y), free(p.w), free(p.dw), free(p.workspace);
-        crumb_conv2d_plan_destroy(plan[0]);
-        crumb_conv2d_plan_destroy(plan[1]);
+        crumb_conv2d_plan_destroy(ctx, plan[0]);
+        crumb_conv2d_plan_destroy(ctx, plan[1]);
     }
+    crumb_ctx_destroy(ctx);
     return 0;
 }

@@ -35,6 +35,7 @@ typedef struct {
 } layer;
 
 typedef struct {
+    crumb_ctx *ctx;
     int threads, quantized;
     layer l[LAYERS];
     float *images, *dz, *dz_small, *dy;
@@ -57,7 +58,7 @@ static size_t larger(size_t a, size_t b) {
 static size_t build_layer(net *m, int i, int64_t size, int64_t c, int64_t o, int64_t stride, int shortcut) {
     layer *l = &m->l[i];
     l->shape = (crumb_conv2d_shape){BATCH, size, size, c, o, 3, 3, stride, stride, 1, 1, 1, 1, 1, 1, 1};
-    if (crumb_conv2d_plan_create(&l->conv, &l->shape, m->threads, CRUMB_CONV2D_AUTO)) {
+    if (crumb_conv2d_plan_create(m->ctx, &l->shape, m->threads, CRUMB_CONV2D_AUTO, &l->conv)) {
         fprintf(stderr, "bench_resnet20: no plan\n");
         exit(1);
     }
@@ -226,6 +227,9 @@ static void update(net *m) {
 
 int main(int argc, char **argv) {
     static net m;
+    if (crumb_ctx_create(&m.ctx, NULL) != CRUMB_OK) {
+        return 1;
+    }
     m.quantized = argc > 1 && !strcmp(argv[1], "dorefa");
     m.threads = argc > 2 ? atoi(argv[2]) : 2;
     const int steps = argc > 3 ? atoi(argv[3]) : 20;

@@ -1,9 +1,10 @@
 /* How a backend offers faster versions of ops: an ordered list of rows (cpu/cpu.inc), best first.
  *
- * A row implements a run of consecutive nodes, its pattern: {"conv2d"} or {"batch_norm", "add", "relu", "quantize"}. The planner walks
- * the node list; at each node the first row wins whose pattern matches (each node of the run feeds the next one and nobody else),
- * whose ISA bits the CPU has and whose `supports` agrees. Where no row matches, the op's reference runs. Results must equal the reference's
- * within the bound that the row's header states; integer-valued results exactly.
+ * A row implements a run of consecutive nodes, its pattern: {"conv2d"} or {"batch_norm", "add", "relu", "quantize"}. The planner
+ * walks the node list; at each node the first row wins whose pattern matches (each node of the run feeds the next one and nobody
+ * else), whose ISA bits the CPU has, whose `supports` agrees and whose `prepare` does not refuse. Where no row is left, the op's
+ * reference runs. Results must equal the reference's within the bound that the row's header states; integer-valued results
+ * exactly.
  *
  * Seen from the row, a run has external inputs, numbered in order: those of the first node, then those of the second without the
  * chained one, and so on; and one output, the last node's. Values inside the run need not exist in memory. */
@@ -63,7 +64,8 @@ typedef struct crumb_backend_row {
     const char *pattern[CRUMB_PATTERN_MAX + 1]; /* op names, NULL-terminated */
     uint32_t isa;                           /* CRUMB_CPU_ bits needed */
     bool (*supports)(const crumb_run_query *query); /* NULL: whatever matches */
-    crumb_status (*prepare)(const crumb_run_query *query, crumb_run_plan *plan); /* NULL: all zero, uses everything */
+    /* Makes the plan; UNSUPPORTED: the next row is asked. NULL: all zero, uses everything. */
+    crumb_status (*prepare)(const crumb_run_query *query, crumb_run_plan *plan);
     void (*release)(crumb_ctx *ctx, void *state);   /* NULL: nothing to free */
     void (*forward)(crumb_run_call *call);
     void (*backward)(crumb_run_call *call);         /* NULL: the row is for plans without backward */

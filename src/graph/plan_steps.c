@@ -161,13 +161,12 @@ static crumb_status choose_row(crumb_exec *exec, int first, exec_step *step) {
         if (!matches(exec, row, first, step)) {
             continue;
         }
-        step->row = row;
-        step->plan = (crumb_run_plan){.uses = ~0u};
-        if (row->prepare != NULL) {
-            step->plan = (crumb_run_plan){0};
-            return row->prepare(&step->query, &step->plan);
+        step->plan = (crumb_run_plan){.uses = row->prepare != NULL ? 0 : ~0u};
+        crumb_status status = row->prepare != NULL ? row->prepare(&step->query, &step->plan) : CRUMB_OK;
+        if (status != CRUMB_ERROR_UNSUPPORTED) {
+            step->row = status == CRUMB_OK ? row : NULL;
+            return status;
         }
-        return CRUMB_OK;
     }
     plan_reference(exec, first, step);
     return CRUMB_OK;

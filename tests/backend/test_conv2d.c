@@ -7,6 +7,8 @@
 
 #include "backend/cpu/conv2d.h"
 
+static crumb_ctx *ctx;
+
 static uint32_t random_state = 1;
 
 static uint32_t random_bits(void) {
@@ -155,12 +157,12 @@ static void check_backward(const crumb_conv2d_plan *plan, const sizes *z, const 
 static int check(crumb_conv2d_shape s, int threads, unsigned allow) {
     const sizes z = measure(s);
     crumb_conv2d_plan *plan = NULL;
-    const int status = crumb_conv2d_plan_create(&plan, &s, threads, allow);
-    if (status == CRUMB_CONV2D_UNSUPPORTED) {
+    const crumb_status status = crumb_conv2d_plan_create(ctx, &s, threads, allow, &plan);
+    if (status == CRUMB_ERROR_UNSUPPORTED) {
         assert_null(plan);
         return 0;
     }
-    assert_int_equal(status, CRUMB_CONV2D_OK);
+    assert_ok(ctx, status);
     const int64_t bytes = (int64_t)crumb_conv2d_plan_workspace(plan);
     float *x = make(z.x), *w = make(z.w), *y = make(z.y), *bias = make(s.o), *got = make(z.y), *scratch = make(bytes / 4 + 16);
     void *workspace = (void *)(((uintptr_t)scratch + 63) / 64 * 64);
@@ -170,7 +172,7 @@ static int check(crumb_conv2d_shape s, int threads, unsigned allow) {
     check_pass("y with bias", &z, 0, x, w, y, got, bias, s.o);
     check_backward(plan, &z, x, w, y, workspace);
     drop(x, z.x), drop(w, z.w), drop(y, z.y), drop(bias, s.o), drop(got, z.y), drop(scratch, bytes / 4 + 16);
-    crumb_conv2d_plan_destroy(plan);
+    crumb_conv2d_plan_destroy(ctx, plan);
     return 1;
 }
 
@@ -278,14 +280,14 @@ static void test_threads_do_not_change_bits(void **state) {
     float *x = make(z.x), *w = make(z.w), *y[2] = {make(z.y), make(z.y)}, *dx[2] = {make(z.x), make(z.x)};
     for (int i = 0; i < 2; i++) {
         crumb_conv2d_plan *plan = NULL;
-        if (crumb_conv2d_plan_create(&plan, &s, 1 + 2 * i, CRUMB_CONV2D_OWN)) {
+        if (crumb_conv2d_plan_create(ctx, &s, 1 + 2 * i, CRUMB_CONV2D_OWN, &plan)) {
             skip();
         }
         void *workspace = aligned_alloc(64, (crumb_conv2d_plan_workspace(plan) + 63) / 64 * 64);
         assert_int_equal(crumb_conv2d_forward(plan, y[i], x, w, NULL, workspace), 0);
         assert_int_equal(crumb_conv2d_backward_data(plan, dx[i], y[0], w, 0, workspace), 0);
         free(workspace);
-        crumb_conv2d_plan_destroy(plan);
+        crumb_conv2d_plan_destroy(ctx, plan);
     }
     assert_memory_equal(y[0], y[1], (size_t)z.y * sizeof(float));
     assert_memory_equal(dx[0], dx[1], (size_t)z.x * sizeof(float));
@@ -297,11 +299,11 @@ static void test_bad_shapes(void **state) {
     crumb_conv2d_plan *plan = NULL;
     crumb_conv2d_shape s = square(1, 4, 4, 4, 3, 1, 0);
     s.groups = 3;
-    assert_int_equal(crumb_conv2d_plan_create(&plan, &s, 1, CRUMB_CONV2D_AUTO), CRUMB_CONV2D_BAD_SHAPE);
+    assert_fails(ctx, CRUMB_ERROR_SHAPE, "4 x 4 x 4 through 3 x 3, 3 groups",
+                 crumb_conv2d_plan_create(ctx, &s, 1, CRUMB_CONV2D_AUTO, &plan));
     s = square(1, 2, 4, 4, 3, 1, 0);
-    assert_int_equal(crumb_conv2d_plan_create(&plan, &s, 1, CRUMB_CONV2D_AUTO), CRUMB_CONV2D_BAD_SHAPE);
-    s = square(1, 4, 4, 4, 3, 1, 0);
-    assert_int_equal(crumb_conv2d_plan_create(&plan, &s, 0, CRUMB_CONV2D_PREFER_OWN), CRUMB_CONV2D_BAD_SHAPE);
+    assert_fails(ctx, CRUMB_ERROR_SHAPE, "2 x 2 x 4 through 3 x 3",
+                 crumb_conv2d_plan_create(ctx, &s, 1, CRUMB_CONV2D_AUTO, &plan));
     assert_null(plan);
 }
 
@@ -317,5 +319,9 @@ int main(void) {
         cmocka_unit_test(test_threads_do_not_change_bits),
         cmocka_unit_test(test_bad_shapes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    test_memory memory = {0};
+    ctx = test_ctx(&memory, 3);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    crumb_ctx_destroy(ctx);
+    return failed + (memory.live != 0);
 }

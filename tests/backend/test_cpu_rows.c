@@ -287,21 +287,26 @@ static bool step(chain *c, int number, bool again) {
     return true;
 }
 
+static void describe(crumb_ctx *ctx, chain *c, const crumb_backend_row *row, const char *quantizer, int bits, int threads,
+                     int64_t channels, bool swap) {
+    *c = (chain){.row = row, .norm = {1e-5, 0.1}, .conv = {1, 1, 1, 1}};
+    c->query = (crumb_run_query){.ctx = ctx, .backward = true, .threads = threads};
+    crumb_quant_choice choice;
+    assert_ok(ctx, crumb_quant_choose(ctx, quantizer, false, bits, &choice));
+    c->site = (crumb_quant){.quantizer = choice.quantizer, .bits = bits};
+    memcpy(c->site.params, choice.params, sizeof c->site.params);
+    add_external(c, strcmp(row->pattern[0], "linear") ? CRUMB_SHAPE(2, 5, 4, channels) : CRUMB_SHAPE(5, channels), CRUMB_DATA);
+    for (int i = 0; row->pattern[i] != NULL; i++) {
+        add_node(ctx, c, i, swap);
+    }
+}
+
 static void check(const crumb_backend_row *row, const char *quantizer, int bits, int threads, int64_t channels, bool swap,
                   unsigned skipped) {
     test_memory memory = {0};
     crumb_ctx *ctx = test_ctx(&memory, threads);
     static chain c;
-    c = (chain){.row = row, .norm = {1e-5, 0.1}, .conv = {1, 1, 1, 1}};
-    c.query = (crumb_run_query){.ctx = ctx, .backward = true, .threads = threads};
-    crumb_quant_choice choice;
-    assert_ok(ctx, crumb_quant_choose(ctx, quantizer, false, bits, &choice));
-    c.site = (crumb_quant){.quantizer = choice.quantizer, .bits = bits};
-    memcpy(c.site.params, choice.params, sizeof c.site.params);
-    add_external(&c, strcmp(row->pattern[0], "linear") ? CRUMB_SHAPE(2, 5, 4, channels) : CRUMB_SHAPE(5, channels), CRUMB_DATA);
-    for (int i = 0; row->pattern[i] != NULL; i++) {
-        add_node(ctx, &c, i, swap);
-    }
+    describe(ctx, &c, row, quantizer, bits, threads, channels, swap);
     for (int e = 0; e < c.query.inputs; e++) {
         c.query.wants_dx[e] &= !(skipped >> e & 1);
     }
@@ -351,29 +356,35 @@ static void test_unwanted_gradients(void **state) {
     }
 }
 
-static crumb_status allocate(crumb_ctx *ctx, void *user) {
-    crumb_run_query query = {.ctx = ctx, .nodes = 1, .inputs = 1, .threads = 1, .backward = true};
-    const crumb_backend_row *row = user;
-    query.x[0] = query.node[0].x[0] = query.node[0].y = CRUMB_SHAPE(2, 3, 3, 8);
-    query.node[0].op = &crumb_op_relu;
-    query.node[0].inputs = 1;
+static crumb_status prepare_row(crumb_ctx *ctx, void *user) {
+    const chain *c = user;
+    crumb_run_query query = c->query;
     crumb_run_plan plan = {0};
-    CRUMB_TRY(row->prepare(&query, &plan));
-    row->release(ctx, plan.state);
+    query.ctx = ctx;
+    CRUMB_TRY(c->row->prepare(&query, &plan));
+    c->row->release(ctx, plan.state);
     return CRUMB_OK;
 }
 
-static void test_allocation_failures(void **state) {
+static void test_allocations(void **state) {
     (void)state;
-    extern const crumb_backend_row crumb_backend_relu;
-    test_every_allocation(allocate, (void *)(uintptr_t)&crumb_backend_relu);
+    for (int i = 0; crumb_backend_rows[i] != NULL; i++) {
+        test_memory memory = {0};
+        crumb_ctx *ctx = test_ctx(&memory, 1);
+        static chain c;
+        describe(ctx, &c, crumb_backend_rows[i], "lsq", 2, 1, 16, false);
+        test_every_allocation(prepare_row, &c);
+        destroy(ctx, &c);
+        crumb_ctx_destroy(ctx);
+        assert_int_equal(memory.live, 0);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_unwanted_gradients),
-        cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,6 @@
 #include "backend/cpu/conv_pass.h"
 #include "backend/cpu/onednn.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { FORWARD = 0, BACKWARD_DATA = 1, BACKWARD_WEIGHTS = 2, PASSES = 3 };
@@ -53,12 +52,12 @@ static int own_is_faster(const crumb_conv2d_shape *s, int pass) {
     }
 }
 
-static int plan_own(crumb_conv2d_plan *p, int pass) {
+static bool plan_own(crumb_conv2d_plan *p, int pass) {
     const crumb_conv_kernels *kernels = crumb_conv_kernels__avx512();
     if (pass == BACKWARD_WEIGHTS) {
-        return crumb_conv_gradient_init(&p->gradient, &p->shape, p->threads, kernels) == CRUMB_CONV2D_OK;
+        return crumb_conv_gradient_init(&p->gradient, &p->shape, p->threads, kernels);
     }
-    return crumb_conv_pass_init(&p->direct[pass], &p->shape, pass, p->threads, kernels) == CRUMB_CONV2D_OK;
+    return crumb_conv_pass_init(&p->direct[pass], &p->shape, pass, p->threads, kernels);
 }
 
 static size_t pass_workspace(const crumb_conv2d_plan *p, int pass) {
@@ -68,15 +67,18 @@ static size_t pass_workspace(const crumb_conv2d_plan *p, int pass) {
     return pass == BACKWARD_WEIGHTS ? crumb_conv_gradient_workspace(&p->gradient) : crumb_conv_pass_workspace(&p->direct[pass]);
 }
 
-static int plan_pass(crumb_conv2d_plan *p, int pass, unsigned allow) {
-    const int own = (allow & CRUMB_CONV2D_OWN) && plan_own(p, pass);
-    const int prefer = own && ((allow & CRUMB_CONV2D_PREFER_OWN) == CRUMB_CONV2D_PREFER_OWN || own_is_faster(&p->shape, pass));
+static crumb_status plan_pass(crumb_ctx *ctx, crumb_conv2d_plan *p, int pass, unsigned allow) {
+    const bool own = (allow & CRUMB_CONV2D_OWN) && plan_own(p, pass);
+    const bool prefer = own && ((allow & CRUMB_CONV2D_PREFER_OWN) == CRUMB_CONV2D_PREFER_OWN || own_is_faster(&p->shape, pass));
     if (!prefer && (allow & CRUMB_CONV2D_ONEDNN)) {
-        crumb_onednn_conv_create(&p->dnnl[pass], &p->shape, pass, p->threads);
+        crumb_status status = crumb_onednn_conv_create(ctx, &p->shape, pass, p->threads, &p->dnnl[pass]);
+        if (status != CRUMB_OK && status != CRUMB_ERROR_UNSUPPORTED) {
+            return status;
+        }
     }
     p->own[pass] = p->dnnl[pass] == NULL;
     if (p->own[pass] && !own) {
-        return CRUMB_CONV2D_UNSUPPORTED;
+        return CRUMB_ERROR_UNSUPPORTED;
     }
     size_t bytes = (pass_workspace(p, pass) + 63) / 64 * 64;
     if (pass == BACKWARD_DATA && !p->own[pass]) {
@@ -84,40 +86,43 @@ static int plan_pass(crumb_conv2d_plan *p, int pass, unsigned allow) {
         bytes += (size_t)(p->shape.n * p->shape.h * p->shape.w * p->shape.c) * sizeof(float);
     }
     p->workspace = bytes > p->workspace ? bytes : p->workspace;
-    return CRUMB_CONV2D_OK;
+    return CRUMB_OK;
 }
 
-int crumb_conv2d_plan_create(crumb_conv2d_plan **out, const crumb_conv2d_shape *shape, int threads, unsigned allow) {
+crumb_status crumb_conv2d_plan_create(crumb_ctx *ctx, const crumb_conv2d_shape *shape, int threads, unsigned allow,
+                                      crumb_conv2d_plan **out) {
     static const char *const names[PASSES] = {"forward ", ", backward-data ", ", backward-weights "};
-    if (!shape_is_valid(shape) || threads < 1) {
-        return CRUMB_CONV2D_BAD_SHAPE;
+    if (!shape_is_valid(shape)) {
+        return crumb_fail(ctx, CRUMB_ERROR_SHAPE, "conv2d: %lld x %lld x %lld through %lld x %lld, %lld groups",
+                          (long long)shape->h, (long long)shape->w, (long long)shape->c, (long long)shape->kh,
+                          (long long)shape->kw, (long long)shape->groups);
     }
-    crumb_conv2d_plan *p = calloc(1, sizeof *p);
+    crumb_conv2d_plan *p = crumb_alloc(ctx, 1, sizeof *p);
     if (!p) {
-        return CRUMB_CONV2D_NO_MEMORY;
+        return CRUMB_ERROR_MEMORY;
     }
     p->shape = *shape;
     p->threads = threads;
     for (int pass = 0; pass < PASSES; pass++) {
-        int status = plan_pass(p, pass, allow);
-        if (status) {
-            crumb_conv2d_plan_destroy(p);
+        crumb_status status = plan_pass(ctx, p, pass, allow);
+        if (status != CRUMB_OK) {
+            crumb_conv2d_plan_destroy(ctx, p);
             return status;
         }
         strcat(strcat(p->text, names[pass]), p->own[pass] ? "own" : "dnnl");
     }
     *out = p;
-    return CRUMB_CONV2D_OK;
+    return CRUMB_OK;
 }
 
-void crumb_conv2d_plan_destroy(crumb_conv2d_plan *p) {
+void crumb_conv2d_plan_destroy(crumb_ctx *ctx, crumb_conv2d_plan *p) {
     if (!p) {
         return;
     }
     for (int pass = 0; pass < PASSES; pass++) {
-        crumb_onednn_conv_destroy(p->dnnl[pass]);
+        crumb_onednn_conv_destroy(ctx, p->dnnl[pass]);
     }
-    free(p);
+    crumb_free(ctx, p);
 }
 
 size_t crumb_conv2d_plan_workspace(const crumb_conv2d_plan *p) {
@@ -142,33 +147,33 @@ int crumb_conv2d_forward(const crumb_conv2d_plan *p, float *y, const float *x, c
     const crumb_conv2d_shape *s = &p->shape;
     if (p->own[FORWARD]) {
         crumb_conv_pass_run(&p->direct[FORWARD], y, x, w, bias, 0, workspace);
-        return CRUMB_CONV2D_OK;
+        return 0;
     }
     if (crumb_onednn_conv_run(p->dnnl[FORWARD], (float *)(uintptr_t)x, (float *)(uintptr_t)w, y, workspace)) {
-        return CRUMB_CONV2D_FAILED;
+        return 1;
     }
     if (bias) {
         add_bias(y, bias, s->n * crumb_conv2d_out_h(s) * crumb_conv2d_out_w(s), s->o, p->threads);
     }
-    return CRUMB_CONV2D_OK;
+    return 0;
 }
 
 int crumb_conv2d_backward_data(const crumb_conv2d_plan *p, float *dx, const float *dy, const float *w, int accumulate,
                                void *workspace) {
     if (p->own[BACKWARD_DATA]) {
         crumb_conv_pass_run(&p->direct[BACKWARD_DATA], dx, dy, w, NULL, accumulate, workspace);
-        return CRUMB_CONV2D_OK;
+        return 0;
     }
     float *to = accumulate ? (float *)((char *)workspace + p->dx_offset) : dx;
     if (crumb_onednn_conv_run(p->dnnl[BACKWARD_DATA], to, (float *)(uintptr_t)w, (float *)(uintptr_t)dy, workspace)) {
-        return CRUMB_CONV2D_FAILED;
+        return 1;
     }
     const int64_t count = accumulate ? p->shape.n * p->shape.h * p->shape.w * p->shape.c : 0;
 #pragma omp parallel for simd num_threads(p->threads) schedule(static)
     for (int64_t i = 0; i < count; i++) {
         dx[i] += to[i];
     }
-    return CRUMB_CONV2D_OK;
+    return 0;
 }
 
 /* Column sums of dy, in double: few values, and their number is that of all output pixels. */
@@ -191,10 +196,7 @@ int crumb_conv2d_backward_weights(const crumb_conv2d_plan *p, float *dw, float *
     }
     if (p->own[BACKWARD_WEIGHTS]) {
         crumb_conv_gradient_run(&p->gradient, dw, x, dy, workspace);
-        return CRUMB_CONV2D_OK;
+        return 0;
     }
-    if (crumb_onednn_conv_run(p->dnnl[BACKWARD_WEIGHTS], (float *)(uintptr_t)x, dw, (float *)(uintptr_t)dy, workspace)) {
-        return CRUMB_CONV2D_FAILED;
-    }
-    return CRUMB_CONV2D_OK;
+    return crumb_onednn_conv_run(p->dnnl[BACKWARD_WEIGHTS], (float *)(uintptr_t)x, dw, (float *)(uintptr_t)dy, workspace);
 }

@@ -20,8 +20,7 @@
 #ifndef CRUMB_BACKEND_CPU_CONV2D_H
 #define CRUMB_BACKEND_CPU_CONV2D_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/ctx.h"
 
 typedef struct {
     int64_t n, h, w, c;         /* input images, height, width, channels */
@@ -33,14 +32,6 @@ typedef struct {
     int64_t groups;                 /* divides c and o */
 } crumb_conv2d_shape;
 
-enum {
-    CRUMB_CONV2D_OK = 0,
-    CRUMB_CONV2D_BAD_SHAPE = 1, /* a size is not positive, or the kernel is larger than the padded input */
-    CRUMB_CONV2D_NO_MEMORY = 2,
-    CRUMB_CONV2D_UNSUPPORTED = 3, /* no provider here does this shape: use the reference op */
-    CRUMB_CONV2D_FAILED = 4       /* the library refused a call that it had planned */
-};
-
 /* Who may run the three passes; bits. AUTO: where both can, the one that measured faster; with PREFER_OWN, the own kernels. */
 enum { CRUMB_CONV2D_OWN = 1, CRUMB_CONV2D_ONEDNN = 2, CRUMB_CONV2D_AUTO = 3, CRUMB_CONV2D_PREFER_OWN = 7 };
 
@@ -49,9 +40,12 @@ typedef struct crumb_conv2d_plan crumb_conv2d_plan;
 int64_t crumb_conv2d_out_h(const crumb_conv2d_shape *shape);
 int64_t crumb_conv2d_out_w(const crumb_conv2d_shape *shape);
 
-/* Settles providers, kernels and workspace of the three passes; threads >= 1, allow as above. */
-int crumb_conv2d_plan_create(crumb_conv2d_plan **out, const crumb_conv2d_shape *shape, int threads, unsigned allow);
-void crumb_conv2d_plan_destroy(crumb_conv2d_plan *plan);
+/* Settles providers, kernels and workspace of the three passes; threads >= 1, allow as above. SHAPE: a size is not positive, or
+ * the kernel is larger than the padded input. UNSUPPORTED, without a message: no provider here does this shape, the reference
+ * op does. */
+crumb_status crumb_conv2d_plan_create(crumb_ctx *ctx, const crumb_conv2d_shape *shape, int threads, unsigned allow,
+                                      crumb_conv2d_plan **out);
+void crumb_conv2d_plan_destroy(crumb_ctx *ctx, crumb_conv2d_plan *plan);
 
 /* Bytes that each of the three calls may scribble on; one buffer, aligned to 64, serves every plan. */
 size_t crumb_conv2d_plan_workspace(const crumb_conv2d_plan *plan);
@@ -59,7 +53,8 @@ size_t crumb_conv2d_plan_workspace(const crumb_conv2d_plan *plan);
 /* A line such as "forward own, backward-data own, backward-weights dnnl"; lives as long as the plan. */
 const char *crumb_conv2d_plan_describe(const crumb_conv2d_plan *plan);
 
-/* y <- conv(x, w) + bias; bias may be NULL. */
+/* The three passes return 0, or 1 if the library refused a call that it had planned.
+ * y <- conv(x, w) + bias; bias may be NULL. */
 int crumb_conv2d_forward(const crumb_conv2d_plan *plan, float *y, const float *x, const float *w, const float *bias,
                          void *workspace);
 

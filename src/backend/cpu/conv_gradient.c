@@ -20,12 +20,12 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-int crumb_conv_gradient_init(crumb_conv_gradient *g, const crumb_conv2d_shape *s, int threads,
-                             const crumb_conv_kernels *kernels) {
+bool crumb_conv_gradient_init(crumb_conv_gradient *g, const crumb_conv2d_shape *s, int threads,
+                              const crumb_conv_kernels *kernels) {
     const int small = s->c <= 3 && s->kh == 3;
     if (!kernels || s->groups != 1 || s->dilation_h != 1 || s->dilation_w != 1 || s->kw != 3 || s->stride_w > 2 ||
         (!small && s->o % PIECE_O != 0)) {
-        return CRUMB_CONV2D_UNSUPPORTED;
+        return false;
     }
     *g = (crumb_conv_gradient){.kernels = kernels,
                                .threads = threads,
@@ -51,7 +51,7 @@ int crumb_conv_gradient_init(crumb_conv_gradient *g, const crumb_conv2d_shape *s
     }
     g->sums = (size_t)(small ? g->o_blocks * 27 * LANES : s->kh * g->o_blocks * g->c_blocks * 3 * PIECE_O * LANES);
     g->scratch = (size_t)(g->images * scratch);
-    return CRUMB_CONV2D_OK;
+    return true;
 }
 
 size_t crumb_conv_gradient_workspace(const crumb_conv_gradient *g) {

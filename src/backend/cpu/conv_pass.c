@@ -84,11 +84,11 @@ static void backward_classes(crumb_conv_pass *p, const crumb_conv2d_shape *s) {
     }
 }
 
-int crumb_conv_pass_init(crumb_conv_pass *p, const crumb_conv2d_shape *s, int transposed, int threads,
-                         const crumb_conv_kernels *kernels) {
+bool crumb_conv_pass_init(crumb_conv_pass *p, const crumb_conv2d_shape *s, int transposed, int threads,
+                          const crumb_conv_kernels *kernels) {
     if (!kernels || s->groups != 1 || s->dilation_h != 1 || s->dilation_w != 1 || s->kw > 3 || s->stride_w > 2 ||
         s->stride_h > 2) {
-        return CRUMB_CONV2D_UNSUPPORTED;
+        return false;
     }
     const int64_t oh = crumb_conv2d_out_h(s), ow = crumb_conv2d_out_w(s);
     *p = (crumb_conv_pass){
@@ -121,7 +121,7 @@ int crumb_conv_pass_init(crumb_conv_pass *p, const crumb_conv2d_shape *s, int tr
         const size_t scratch = (size_t)(c_blocks * LANES * k->scratch_rows * k->scratch_cols);
         p->scratch = scratch > p->scratch ? scratch : p->scratch;
     }
-    return CRUMB_CONV2D_OK;
+    return true;
 }
 
 size_t crumb_conv_pass_workspace(const crumb_conv_pass *p) {

@@ -1,5 +1,5 @@
 /* The three passes of a convolution on the direct kernels of conv_direct.h: planning, packing of weights,
- * division among threads. conv2d.c chooses between these and oneDNN. Return 0, or a CRUMB_CONV2D_ code. */
+ * division among threads. conv2d.c chooses between these and oneDNN. */
 #ifndef CRUMB_BACKEND_CPU_CONV_PASS_H
 #define CRUMB_BACKEND_CPU_CONV_PASS_H
 
@@ -37,9 +37,9 @@ typedef struct {
     size_t packed, scratch; /* floats: all packed weights; a thread's scratch */
 } crumb_conv_pass;
 
-/* Plans forward (transposed = 0) or backward-data (1); UNSUPPORTED when a kernel is missing. */
-int crumb_conv_pass_init(crumb_conv_pass *pass, const crumb_conv2d_shape *shape, int transposed, int threads,
-                         const crumb_conv_kernels *kernels);
+/* Plans forward (transposed = 0) or backward-data (1); false: a kernel is missing. */
+bool crumb_conv_pass_init(crumb_conv_pass *pass, const crumb_conv2d_shape *shape, int transposed, int threads,
+                          const crumb_conv_kernels *kernels);
 size_t crumb_conv_pass_workspace(const crumb_conv_pass *pass);
 void crumb_conv_pass_run(const crumb_conv_pass *pass, float *dst, const float *src, const float *w, const float *bias,
                          int accumulate, void *workspace);
@@ -57,8 +57,9 @@ typedef struct {
     size_t sums, scratch; /* floats of a thread */
 } crumb_conv_gradient;
 
-int crumb_conv_gradient_init(crumb_conv_gradient *grad, const crumb_conv2d_shape *shape, int threads,
-                             const crumb_conv_kernels *kernels);
+/* Plans backward-weights; false: a kernel is missing. */
+bool crumb_conv_gradient_init(crumb_conv_gradient *grad, const crumb_conv2d_shape *shape, int threads,
+                              const crumb_conv_kernels *kernels);
 size_t crumb_conv_gradient_workspace(const crumb_conv_gradient *grad);
 void crumb_conv_gradient_run(const crumb_conv_gradient *grad, float *dw, const float *x, const float *dy, void *workspace);
 

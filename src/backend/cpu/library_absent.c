@@ -4,13 +4,14 @@
 
 #include "backend/cpu/onednn.h"
 
-int crumb_onednn_conv_create(crumb_onednn_conv **out, const crumb_conv2d_shape *shape, int pass, int threads) {
-    (void)out, (void)shape, (void)pass, (void)threads;
-    return 1;
+crumb_status crumb_onednn_conv_create(crumb_ctx *ctx, const crumb_conv2d_shape *shape, int pass, int threads,
+                                      crumb_onednn_conv **out) {
+    (void)ctx, (void)shape, (void)pass, (void)threads, (void)out;
+    return CRUMB_ERROR_UNSUPPORTED;
 }
 
-void crumb_onednn_conv_destroy(crumb_onednn_conv *conv) {
-    (void)conv;
+void crumb_onednn_conv_destroy(crumb_ctx *ctx, crumb_onednn_conv *conv) {
+    (void)ctx, (void)conv;
 }
 
 size_t crumb_onednn_conv_workspace(const crumb_onednn_conv *conv) {
@@ -23,13 +24,14 @@ int crumb_onednn_conv_run(const crumb_onednn_conv *conv, float *x, float *w, flo
     return 1;
 }
 
-int crumb_onednn_matmul_create(crumb_onednn_matmul **out, const crumb_onednn_matmul_shape *shape, int with_bias, int threads) {
-    (void)out, (void)shape, (void)with_bias, (void)threads;
-    return 1;
+crumb_status crumb_onednn_matmul_create(crumb_ctx *ctx, const crumb_onednn_matmul_shape *shape, int with_bias, int threads,
+                                        crumb_onednn_matmul **out) {
+    (void)ctx, (void)shape, (void)with_bias, (void)threads, (void)out;
+    return CRUMB_ERROR_UNSUPPORTED;
 }
 
-void crumb_onednn_matmul_destroy(crumb_onednn_matmul *matmul) {
-    (void)matmul;
+void crumb_onednn_matmul_destroy(crumb_ctx *ctx, crumb_onednn_matmul *matmul) {
+    (void)ctx, (void)matmul;
 }
 
 size_t crumb_onednn_matmul_workspace(const crumb_onednn_matmul *matmul) {

@@ -1,6 +1,6 @@
 /* Fully connected layer on raw pointers: y[n][o] = sum over i of x[n][i] * w[o][i] (+ bias[o]), and its gradients, by the
  * library's matrix product. Sums are f32 in the library's order: within gamma(R) * sum |terms| of the exact ones, gamma as in
- * conv2d.h. Plan once, then run without allocating; statuses are those of conv2d.h. */
+ * conv2d.h. Plan once, then run without allocating; what planning and running return is said in conv2d.h. */
 #ifndef CRUMB_BACKEND_CPU_LINEAR_H
 #define CRUMB_BACKEND_CPU_LINEAR_H
 
@@ -9,8 +9,9 @@
 typedef struct crumb_linear_plan crumb_linear_plan;
 
 /* n rows, in inputs, out outputs. */
-int crumb_linear_plan_create(crumb_linear_plan **out_plan, int64_t n, int64_t in, int64_t out, int threads);
-void crumb_linear_plan_destroy(crumb_linear_plan *plan);
+crumb_status crumb_linear_plan_create(crumb_ctx *ctx, int64_t n, int64_t in, int64_t out, int threads,
+                                      crumb_linear_plan **out_plan);
+void crumb_linear_plan_destroy(crumb_ctx *ctx, crumb_linear_plan *plan);
 size_t crumb_linear_plan_workspace(const crumb_linear_plan *plan);
 
 /* bias may be NULL. */

@@ -9,7 +9,6 @@
 #include "base/threads.h"
 
 #include <oneapi/dnnl/dnnl.h>
-#include <stdlib.h>
 
 #define ALIGN_UP(bytes) (((bytes) + 63) / 64 * 64)
 
@@ -170,10 +169,11 @@ static int conv_build(crumb_onednn_conv *c, const crumb_conv2d_shape *shape) {
     return failed;
 }
 
-int crumb_onednn_conv_create(crumb_onednn_conv **out, const crumb_conv2d_shape *shape, int pass, int threads) {
-    crumb_onednn_conv *c = calloc(1, sizeof *c);
+crumb_status crumb_onednn_conv_create(crumb_ctx *ctx, const crumb_conv2d_shape *shape, int pass, int threads,
+                                      crumb_onednn_conv **out) {
+    crumb_onednn_conv *c = crumb_alloc(ctx, 1, sizeof *c);
     if (!c) {
-        return 1;
+        return CRUMB_ERROR_MEMORY;
     }
     c->pass = pass;
     c->dev.threads = threads;
@@ -181,14 +181,14 @@ int crumb_onednn_conv_create(crumb_onednn_conv **out, const crumb_conv2d_shape *
     int failed = conv_build(c, shape);
     omp_set_num_threads(before);
     if (failed) {
-        crumb_onednn_conv_destroy(c);
-        return 1;
+        crumb_onednn_conv_destroy(ctx, c);
+        return CRUMB_ERROR_UNSUPPORTED;
     }
     *out = c;
-    return 0;
+    return CRUMB_OK;
 }
 
-void crumb_onednn_conv_destroy(crumb_onednn_conv *c) {
+void crumb_onednn_conv_destroy(crumb_ctx *ctx, crumb_onednn_conv *c) {
     if (!c) {
         return;
     }
@@ -200,7 +200,7 @@ void crumb_onednn_conv_destroy(crumb_onednn_conv *c) {
     memory_drop(c->w_own);
     memory_drop(c->scratch);
     device_close(&c->dev);
-    free(c);
+    crumb_free(ctx, c);
 }
 
 size_t crumb_onednn_conv_workspace(const crumb_onednn_conv *c) {
@@ -275,24 +275,25 @@ static int matmul_build(crumb_onednn_matmul *m, const crumb_onednn_matmul_shape 
     return failed;
 }
 
-int crumb_onednn_matmul_create(crumb_onednn_matmul **out, const crumb_onednn_matmul_shape *shape, int with_bias, int threads) {
-    crumb_onednn_matmul *m = calloc(1, sizeof *m);
+crumb_status crumb_onednn_matmul_create(crumb_ctx *ctx, const crumb_onednn_matmul_shape *shape, int with_bias, int threads,
+                                        crumb_onednn_matmul **out) {
+    crumb_onednn_matmul *m = crumb_alloc(ctx, 1, sizeof *m);
     if (!m) {
-        return 1;
+        return CRUMB_ERROR_MEMORY;
     }
     m->dev.threads = threads;
     int before = swap_threads(threads);
     int failed = matmul_build(m, shape, with_bias);
     omp_set_num_threads(before);
     if (failed) {
-        crumb_onednn_matmul_destroy(m);
-        return 1;
+        crumb_onednn_matmul_destroy(ctx, m);
+        return CRUMB_ERROR_UNSUPPORTED;
     }
     *out = m;
-    return 0;
+    return CRUMB_OK;
 }
 
-void crumb_onednn_matmul_destroy(crumb_onednn_matmul *m) {
+void crumb_onednn_matmul_destroy(crumb_ctx *ctx, crumb_onednn_matmul *m) {
     if (!m) {
         return;
     }
@@ -303,7 +304,7 @@ void crumb_onednn_matmul_destroy(crumb_onednn_matmul *m) {
     memory_drop(m->bias);
     memory_drop(m->scratch);
     device_close(&m->dev);
-    free(m);
+    crumb_free(ctx, m);
 }
 
 size_t crumb_onednn_matmul_workspace(const crumb_onednn_matmul *m) {

@@ -1,5 +1,5 @@
-/* oneDNN behind six functions: convolution (three passes) and matrix product. Whatever differs between
- * oneDNN's major versions stays in onednn.c. Functions return 0, or 1 when the library refuses. */
+/* oneDNN behind eight functions: convolution (three passes) and matrix product. Whatever differs between oneDNN's major versions
+ * stays in onednn.c. When the library refuses, creating gives UNSUPPORTED, without a message, and running 1 instead of 0. */
 #ifndef CRUMB_BACKEND_CPU_ONEDNN_H
 #define CRUMB_BACKEND_CPU_ONEDNN_H
 
@@ -10,8 +10,9 @@ enum { CRUMB_ONEDNN_FORWARD = 0, CRUMB_ONEDNN_BACKWARD_DATA = 1, CRUMB_ONEDNN_BA
 typedef struct crumb_onednn_conv crumb_onednn_conv;
 
 /* One pass of one convolution, without bias. */
-int crumb_onednn_conv_create(crumb_onednn_conv **out, const crumb_conv2d_shape *shape, int pass, int threads);
-void crumb_onednn_conv_destroy(crumb_onednn_conv *conv);
+crumb_status crumb_onednn_conv_create(crumb_ctx *ctx, const crumb_conv2d_shape *shape, int pass, int threads,
+                                      crumb_onednn_conv **out);
+void crumb_onednn_conv_destroy(crumb_ctx *ctx, crumb_onednn_conv *conv);
 size_t crumb_onednn_conv_workspace(const crumb_onednn_conv *conv);
 
 /* The three tensors in the layout of conv2d.h; the pass says which one is written. */
@@ -25,8 +26,9 @@ typedef struct {
     int64_t a_row, a_col, b_row, b_col; /* element (i, j) of a lies at a[i*a_row + j*a_col] */
 } crumb_onednn_matmul_shape;
 
-int crumb_onednn_matmul_create(crumb_onednn_matmul **out, const crumb_onednn_matmul_shape *shape, int with_bias, int threads);
-void crumb_onednn_matmul_destroy(crumb_onednn_matmul *matmul);
+crumb_status crumb_onednn_matmul_create(crumb_ctx *ctx, const crumb_onednn_matmul_shape *shape, int with_bias, int threads,
+                                        crumb_onednn_matmul **out);
+void crumb_onednn_matmul_destroy(crumb_ctx *ctx, crumb_onednn_matmul *matmul);
 size_t crumb_onednn_matmul_workspace(const crumb_onednn_matmul *matmul);
 /* bias is a row of n values added to every row of c, NULL exactly when planned without. */
 int crumb_onednn_matmul_run(const crumb_onednn_matmul *matmul, float *c, const float *a, const float *b, const float *bias,

@@ -50,31 +50,18 @@ static crumb_conv2d_shape shape_of(const crumb_run_query *query) {
                                 .groups = p->groups};
 }
 
-static int create_conv2d(const crumb_run_query *query, crumb_conv2d_plan **plan) {
+static crumb_status conv2d_prepare(const crumb_run_query *query, crumb_run_plan *plan) {
     const crumb_conv2d_shape shape = shape_of(query);
     const bool fast = (crumb_cpu(query->ctx) & CRUMB_CPU_AVX512) != 0;
-    return crumb_conv2d_plan_create(plan, &shape, query->threads, fast ? CRUMB_CONV2D_AUTO : CRUMB_CONV2D_ONEDNN);
-}
-
-static bool conv2d_supports(const crumb_run_query *query) {
-    crumb_conv2d_plan *plan = NULL;
-    const bool able = create_conv2d(query, &plan) == CRUMB_CONV2D_OK;
-    crumb_conv2d_plan_destroy(plan);
-    return able;
-}
-
-static crumb_status conv2d_prepare(const crumb_run_query *query, crumb_run_plan *plan) {
-    crumb_conv2d_plan *conv = NULL;
-    if (create_conv2d(query, &conv) != CRUMB_CONV2D_OK) {
-        return crumb_fail(query->ctx, CRUMB_ERROR_MEMORY, "conv2d: no plan");
-    }
+    crumb_conv2d_plan *conv;
+    CRUMB_TRY(
+        crumb_conv2d_plan_create(query->ctx, &shape, query->threads, fast ? CRUMB_CONV2D_AUTO : CRUMB_CONV2D_ONEDNN, &conv));
     fill_plan(query, conv, crumb_conv2d_plan_workspace(conv), plan);
     return CRUMB_OK;
 }
 
 static void conv2d_release(crumb_ctx *ctx, void *state) {
-    (void)ctx;
-    crumb_conv2d_plan_destroy(state);
+    crumb_conv2d_plan_destroy(ctx, state);
 }
 
 static void *workspace_of(const crumb_run_call *call) {
@@ -122,37 +109,23 @@ static void conv2d_backward(crumb_run_call *call) {
 const crumb_backend_row crumb_backend_conv2d = {
     .name = "conv2d",
     .pattern = {"conv2d"},
-    .supports = conv2d_supports,
     .prepare = conv2d_prepare,
     .release = conv2d_release,
     .forward = conv2d_forward,
     .backward = conv2d_backward,
 };
 
-static int create_linear(const crumb_run_query *query, crumb_linear_plan **plan) {
-    return crumb_linear_plan_create(plan, query->x[X].dim[0], query->x[X].dim[1], query->x[WEIGHT].dim[0], query->threads);
-}
-
-static bool linear_supports(const crumb_run_query *query) {
-    crumb_linear_plan *plan = NULL;
-    const bool able = create_linear(query, &plan) == CRUMB_CONV2D_OK;
-    crumb_linear_plan_destroy(plan);
-    return able;
-}
-
 static crumb_status linear_prepare(const crumb_run_query *query, crumb_run_plan *plan) {
-    crumb_linear_plan *linear = NULL;
-    if (create_linear(query, &linear) != CRUMB_CONV2D_OK) {
-        return crumb_fail(query->ctx, CRUMB_ERROR_MEMORY, "linear: no plan");
-    }
+    crumb_linear_plan *linear;
+    CRUMB_TRY(crumb_linear_plan_create(query->ctx, query->x[X].dim[0], query->x[X].dim[1], query->x[WEIGHT].dim[0],
+                                       query->threads, &linear));
     const size_t dx = padded(crumb_shape_count(query->x[X]));
     fill_plan(query, linear, dx + (crumb_linear_plan_workspace(linear) + 63) / 64 * 64, plan);
     return CRUMB_OK;
 }
 
 static void linear_release(crumb_ctx *ctx, void *state) {
-    (void)ctx;
-    crumb_linear_plan_destroy(state);
+    crumb_linear_plan_destroy(ctx, state);
 }
 
 static void linear_forward(crumb_run_call *call) {
@@ -180,7 +153,6 @@ static void linear_backward(crumb_run_call *call) {
 const crumb_backend_row crumb_backend_linear = {
     .name = "linear",
     .pattern = {"linear"},
-    .supports = linear_supports,
     .prepare = linear_prepare,
     .release = linear_release,
     .forward = linear_forward,
