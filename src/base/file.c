@@ -26,7 +26,8 @@ crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8
     } else if (!S_ISREG(info.st_mode)) {
         status = crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: not a regular file", path);
     } else if (max != 0 && (uint64_t)info.st_size > max) {
-        status = crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: %lld bytes, at most %zu are read", path, (long long)info.st_size, max);
+        status =
+            crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: %lld bytes, at most %zu are read", path, (long long)info.st_size, max);
     } else if ((bytes = crumb_alloc(ctx, (size_t)info.st_size + 1, 1)) == NULL) {
         status = CRUMB_ERROR_MEMORY;
     } else if (fread(bytes, 1, (size_t)info.st_size, file) != (size_t)info.st_size) {
@@ -120,7 +121,8 @@ static void sync_folder(const char *path) {
     }
 }
 
-crumb_status crumb_writer_commit(crumb_writer *writer) {
+/* The temporary file is whole and on the disk, or gone. */
+static crumb_status finish(crumb_writer *writer) {
     if (writer->status == CRUMB_OK && (fflush(writer->file) != 0 || fsync(fileno(writer->file)) != 0)) {
         remember_failure(writer);
     }
@@ -128,15 +130,62 @@ crumb_status crumb_writer_commit(crumb_writer *writer) {
         remember_failure(writer);
     }
     writer->file = NULL;
-    if (writer->status == CRUMB_OK && rename(writer->temporary, writer->path) != 0) {
-        remember_failure(writer);
-    }
     if (writer->status != CRUMB_OK) {
+        unlink(writer->temporary);
+    }
+    return writer->status;
+}
+
+static crumb_status publish(crumb_writer *writer) {
+    if (rename(writer->temporary, writer->path) != 0) {
+        remember_failure(writer);
         unlink(writer->temporary);
         return writer->status;
     }
     sync_folder(writer->path);
     return CRUMB_OK;
+}
+
+crumb_status crumb_writer_commit(crumb_writer *writer) {
+    CRUMB_TRY(finish(writer));
+    return publish(writer);
+}
+
+/* A second name for what a file is about to replace; where the file system has no links, its only name. */
+static bool set_aside(const char *path, const char *kept) {
+    struct stat info;
+    return lstat(path, &info) == 0 && !S_ISDIR(info.st_mode) && (link(path, kept) == 0 || rename(path, kept) == 0);
+}
+
+static crumb_status publish_pair(crumb_writer *first, crumb_writer *second) {
+    char kept[sizeof(first->temporary)];
+    snprintf(kept, sizeof(kept), "%s.%ld.old", first->path, (long)getpid());
+    bool aside = set_aside(first->path, kept);
+    crumb_status status = publish(first);
+    bool appeared = status == CRUMB_OK;
+    status = appeared ? publish(second) : status;
+    if (status != CRUMB_OK && aside) {
+        rename(kept, first->path);
+    } else if (status != CRUMB_OK && appeared) {
+        unlink(first->path);
+    }
+    unlink(kept);
+    return status;
+}
+
+crumb_status crumb_writer_commit_pair(crumb_writer *first, crumb_writer *second) {
+    crumb_status status = finish(first);
+    if (status != CRUMB_OK) {
+        crumb_writer_abandon(second);
+        return status;
+    }
+    status = finish(second);
+    status = status == CRUMB_OK ? publish_pair(first, second) : status;
+    if (status != CRUMB_OK) {
+        unlink(first->temporary);
+        unlink(second->temporary);
+    }
+    return status;
 }
 
 void crumb_writer_abandon(crumb_writer *writer) {

@@ -30,6 +30,8 @@ void crumb_writer_text(crumb_writer *writer, const char *format, ...) CRUMB_PRIN
 /* Flushes, fsyncs, renames over path and syncs the folder; on any failure removes the temporary and says why. */
 crumb_status crumb_writer_commit(crumb_writer *writer);
 void crumb_writer_abandon(crumb_writer *writer);
+/* Commits two files that belong together: on a failure neither appears, and what had their names before is still there. */
+crumb_status crumb_writer_commit_pair(crumb_writer *first, crumb_writer *second);
 crumb_status crumb_file_write(crumb_ctx *ctx, const char *path, const void *data, size_t size);
 /* mkdir -p */
 crumb_status crumb_folder_make(crumb_ctx *ctx, const char *path);

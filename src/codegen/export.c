@@ -2,7 +2,6 @@
 #include "base/file.h"
 #include "codegen/emit.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static crumb_status plan(crumb_codegen *g) {
@@ -58,28 +57,17 @@ static crumb_status split_path(crumb_ctx *ctx, const char *path, char name[CRUMB
     return CRUMB_OK;
 }
 
-/* Both or none. */
-static crumb_status write_files(crumb_ctx *ctx, const char *path, const char *header, const crumb_text *source,
-                                const crumb_text *head) {
-    crumb_writer first, second;
-    CRUMB_TRY(crumb_writer_open(ctx, header, &first));
-    crumb_status status = crumb_writer_open(ctx, path, &second);
+static crumb_status write_files(crumb_ctx *ctx, const char *path, const char *header, const crumb_codegen_files *files) {
+    crumb_writer source, head;
+    CRUMB_TRY(crumb_writer_open(ctx, path, &source));
+    crumb_status status = crumb_writer_open(ctx, header, &head);
     if (status != CRUMB_OK) {
-        crumb_writer_abandon(&first);
+        crumb_writer_abandon(&source);
         return status;
     }
-    crumb_writer_bytes(&first, head->at, head->length);
-    crumb_writer_bytes(&second, source->at, source->length);
-    status = crumb_writer_commit(&second);
-    if (status != CRUMB_OK) {
-        crumb_writer_abandon(&first);
-        return status;
-    }
-    status = crumb_writer_commit(&first);
-    if (status != CRUMB_OK) {
-        remove(path);
-    }
-    return status;
+    crumb_writer_bytes(&source, files->source.at, files->source.length);
+    crumb_writer_bytes(&head, files->header.at, files->header.length);
+    return crumb_writer_commit_pair(&source, &head);
 }
 
 static void print_files(crumb_emit *e, crumb_codegen_files *files) {
@@ -139,7 +127,7 @@ crumb_status crumb_packed_export_c(const crumb_packed *packed, const char *path,
     crumb_codegen_files files;
     CRUMB_TRY(split_path(packed->ctx, path, name, header, sizeof(header)));
     CRUMB_TRY(crumb_codegen_print(packed, name, options != NULL && options->floats, &files));
-    crumb_status status = write_files(packed->ctx, path, header, &files.source, &files.header);
+    crumb_status status = write_files(packed->ctx, path, header, &files);
     if (status == CRUMB_OK && result != NULL) {
         *result = (crumb_export_c_result){.constant_bytes = files.constant_bytes, .memory_bytes = files.memory_bytes};
         memcpy(result->header, header, strlen(header) + 1);

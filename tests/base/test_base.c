@@ -7,6 +7,7 @@
 #include "tensor/tensor.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -181,6 +182,52 @@ static void test_writer(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+static crumb_status write_pair(crumb_ctx *ctx, const char *first, const char *second, const char *text) {
+    crumb_writer a, b;
+    CRUMB_TRY(crumb_writer_open(ctx, first, &a));
+    CRUMB_TRY(crumb_writer_open(ctx, second, &b));
+    crumb_writer_bytes(&a, text, strlen(text));
+    crumb_writer_bytes(&b, text, strlen(text));
+    return crumb_writer_commit_pair(&a, &b);
+}
+
+static void assert_holds(crumb_ctx *ctx, const char *path, const char *text) {
+    uint8_t *data;
+    size_t size;
+    assert_ok(ctx, crumb_file_read(ctx, path, 0, &data, &size));
+    assert_string_equal((char *)data, text);
+    crumb_free(ctx, data);
+}
+
+/* A folder in the place of either file refuses both. */
+static void test_writer_pair(void **state) {
+    (void)state;
+    crumb_ctx *ctx = new_ctx();
+    char first[128], second[128];
+    const char *folder = test_folder();
+    snprintf(first, sizeof(first), "%s/first", folder);
+    snprintf(second, sizeof(second), "%s/second", folder);
+    assert_int_equal(mkdir(second, 0777), 0);
+    assert_fails(ctx, CRUMB_ERROR_IO, second, write_pair(ctx, first, second, "one"));
+    assert_false(crumb_file_exists(first));
+    assert_ok(ctx, crumb_file_write(ctx, first, "old", 3));
+    assert_fails(ctx, CRUMB_ERROR_IO, second, write_pair(ctx, first, second, "one"));
+    assert_holds(ctx, first, "old");
+    assert_fails(ctx, CRUMB_ERROR_IO, second, write_pair(ctx, second, first, "one"));
+    assert_holds(ctx, first, "old");
+    assert_int_equal(rmdir(second), 0);
+    for (int i = 0; i < 2; i++) {
+        const char *text = i == 0 ? "one" : "two";
+        assert_ok(ctx, write_pair(ctx, first, second, text));
+        assert_holds(ctx, first, text);
+        assert_holds(ctx, second, text);
+    }
+    unlink(first);
+    unlink(second);
+    assert_int_equal(rmdir(folder), 0); /* nothing else is left */
+    crumb_ctx_destroy(ctx);
+}
+
 static void test_random(void **state) {
     (void)state;
     crumb_rng a = crumb_rng_at(1, 2, 3), b = crumb_rng_at(1, 2, 3), c = crumb_rng_at(1, 2, 4);
@@ -220,6 +267,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_presets), cmocka_unit_test(test_bad_values), cmocka_unit_test(test_print_reads_back),
         cmocka_unit_test(test_nearest), cmocka_unit_test(test_messages_are_one_line), cmocka_unit_test(test_memory_blocks),
+        cmocka_unit_test(test_writer_pair),
         cmocka_unit_test(test_writer),  cmocka_unit_test(test_random), cmocka_unit_test(test_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,4 +37,7 @@ expect 1 export "$work/model.crumb" --out "$work/a/net.c"
 mkdir "$work/c" "$work/c/net.h"
 expect 1 export "$work/model.crumb" --out "$work/c/net.c"
 [[ $(ls "$work/c") == net.h ]] || wrong "a C file without its header: $(ls "$work/c" | xargs)"
+echo old >"$work/c/net.c"
+expect 1 export "$work/model.crumb" --out "$work/c/net.c"
+[[ $(ls "$work/c" | xargs) == "net.c net.h" && $(<"$work/c/net.c") == old ]] || wrong "the old C file is gone"
 finish
