@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/param.h"
 #include "train/catalog.h"
+#include "train/recipe_tree.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ crumb_param crumb_schema_param(const crumb_schema *schema, const void *row, cons
 static crumb_status check_init(crumb_ctx *ctx, const crumb_param *param, const void *owner) {
     const char *path = ((const crumb_model_choice *)owner)->init;
     if (strcmp(param->name, "init") == 0 && path[0] != '\0' && !crumb_file_exists(path)) {
-        return crumb_fail(ctx, CRUMB_ERROR_IO, "init: there is no file %s", path);
+        return crumb_fail(ctx, CRUMB_ERROR_IO, "init: there is no file %s%s", path,
+                          crumb_tree_is_nothing(path) ? ": for random weights leave init out or empty" : "");
     }
     return CRUMB_OK;
 }

@@ -398,6 +398,7 @@ static void test_files(void **state) {
 
     const char *wrong[][2] = {
         {"model:\n  name: resnet20\n  init: no/such/file", ":3: init: there is no file no/such/file"},
+        {"model:\n  name: resnet20\n  init: none", ":3: init: there is no file none: for random weights leave init out"},
         {"model: resnet20\ndata:\n  train: cifar10:no/where:train",
          ":3: train: data set 'cifar10:no/where:train': there is no"},
         {"model: resnet20\ndata: {train: digits:train,\n  test: cfar10:x}", ":3: test: data set 'cfar10:x': unknown kind"},
