@@ -5,8 +5,6 @@
  * XNOR-Net's centring, clamping and gradient scale are in `xnor`. */
 #include "quant/parts.h"
 
-#include <math.h>
-
 typedef struct bwn_params {
     int per; /* 0 channel, 1 tensor */
 } bwn_params;
@@ -19,14 +17,6 @@ static bool per_channel(const crumb_quant *site) {
 
 static void observe(const crumb_quant_call *call) {
     crumb_statistic_fill(call, per_channel(call->site), call->state[ALPHA], crumb_statistic_mean_abs);
-}
-
-static void fake(const crumb_quant_call *call) {
-    crumb_binary_fake(call, call->state[ALPHA], per_channel(call->site));
-}
-
-static void grad(const crumb_quant_call *call) {
-    crumb_straight_through(call, INFINITY, 1.0f);
 }
 
 static void encode(const crumb_quant_call *call, crumb_codes *codes) {
@@ -54,7 +44,7 @@ const crumb_quantizer crumb_quantizer_bwn = {
     .state = (const crumb_quant_state[]){{.name = "alpha", .per_channel = true}, {0}},
     .levels = crumb_levels_all,
     .observe = observe,
-    .fake = fake,
-    .grad = grad,
+    .fake = crumb_binary_fake,
+    .grad = crumb_pass_gradient,
     .encode = encode,
 };

@@ -62,7 +62,7 @@ static void fake(const crumb_quant_call *call) {
         return;
     }
     if (is_binary_weight(call->site)) {
-        crumb_binary_fake(call, call->state[RANGE], false);
+        crumb_binary_fake(call);
         return;
     }
     crumb_odd odd = odd_of(call);
@@ -93,7 +93,7 @@ static void grad(const crumb_quant_call *call) {
     if (!call->site->weight) {
         crumb_uniform_call_grad(call);
     } else if (is_binary_weight(call->site)) {
-        crumb_straight_through(call, INFINITY, 1.0f);
+        crumb_pass_gradient(call);
     } else if (call->dx != NULL) {
         grad_tanh(call);
     }

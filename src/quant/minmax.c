@@ -9,8 +9,6 @@
  * - 1; the zero point z is a whole number and already taken off here, so that value = step * code, and 0 is exact. */
 #include "quant/parts.h"
 
-#include <math.h>
-
 typedef struct minmax_params {
     int per;         /* 0 tensor, 1 channel */
     double momentum; /* of a new batch in the running range */
@@ -109,7 +107,7 @@ static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice
 
 static void grad(const crumb_quant_call *call) {
     if (call->site->weight) {
-        crumb_straight_through(call, INFINITY, 1.0f);
+        crumb_pass_gradient(call);
     } else {
         crumb_uniform_call_grad(call);
     }

@@ -99,16 +99,20 @@ void crumb_straight_through(const crumb_quant_call *call, float limit, float gai
     }
 }
 
+void crumb_pass_gradient(const crumb_quant_call *call) {
+    crumb_straight_through(call, INFINITY, 1.0f);
+}
+
 int crumb_levels_all(const crumb_quant *site) {
     return 1 << site->bits;
 }
 
-void crumb_binary_fake(const crumb_quant_call *call, const float *alpha, bool per_channel) {
-    int64_t groups = per_channel ? call->site->channels : 1, size = call->count / groups;
+void crumb_binary_fake(const crumb_quant_call *call) {
+    int64_t groups = call->state_count[0], size = call->count / groups;
     for (int64_t g = 0; g < groups; g++) {
         const float *x = call->x + g * size;
         float *y = call->y + g * size;
-        float value = alpha[g];
+        float value = call->state[0][g];
         for (int64_t i = 0; i < size; i++) {
             y[i] = x[i] >= 0.0f ? value : -value;
         }

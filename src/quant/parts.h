@@ -47,15 +47,17 @@ typedef float (*crumb_statistic)(const crumb_quant_call *call, const float *x, i
 void crumb_statistic_fill(const crumb_quant_call *call, bool per_channel, float *values, crumb_statistic of);
 float crumb_statistic_mean_abs(const crumb_quant_call *call, const float *x, int64_t count);
 
-/* dx = gain * dy where |x| <= limit, else 0. INFINITY and 1: the gradient passes unchanged. */
+/* dx = gain * dy where |x| <= limit, else 0. */
 void crumb_straight_through(const crumb_quant_call *call, float limit, float gain);
+/* dx = dy: the `grad` of weights with dQ/dw = 1. */
+void crumb_pass_gradient(const crumb_quant_call *call);
 
 /* 2^bits: a quantizer that uses every code. */
 int crumb_levels_all(const crumb_quant *site);
 
-/* y = alpha * sign(x), sign(0) = +1; alpha[o] for output channel o of a weight, or alpha[0] for all. */
-void crumb_binary_fake(const crumb_quant_call *call, const float *alpha, bool per_channel);
-/* Its codes -1 and +1. */
+/* y = alpha sign(x) of a weight, sign(0) = +1; alpha is the first state: one value, or one an output channel. A `fake`. */
+void crumb_binary_fake(const crumb_quant_call *call);
+/* The codes -1 and +1 of alpha sign(x); alpha[o] for output channel o of a weight, or alpha[0] for all. */
 void crumb_binary_encode(const crumb_quant_call *call, const float *alpha, bool per_channel, crumb_codes *codes);
 
 /* The levels of DoReFa's weights and of CTMQ: no zero, codes -L, -L + 2, .. L with L = 2^bits - 1,

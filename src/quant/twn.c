@@ -88,10 +88,6 @@ static void fake(const crumb_quant_call *call) {
     }
 }
 
-static void grad(const crumb_quant_call *call) {
-    crumb_straight_through(call, INFINITY, 1.0f);
-}
-
 static void encode(const crumb_quant_call *call, crumb_codes *codes) {
     int64_t size = call->count / call->site->channels;
     for (int64_t i = 0; i < call->count; i++) {
@@ -145,6 +141,6 @@ const crumb_quantizer crumb_quantizer_twn = {
     .levels = levels,
     .observe = observe,
     .fake = fake,
-    .grad = grad,
+    .grad = crumb_pass_gradient,
     .encode = encode,
 };

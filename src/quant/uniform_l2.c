@@ -173,10 +173,6 @@ static bool lattice(const crumb_quant_call *call, int64_t channel, crumb_lattice
     return true;
 }
 
-static void grad(const crumb_quant_call *call) {
-    crumb_straight_through(call, INFINITY, 1.0f);
-}
-
 static void encode(const crumb_quant_call *call, crumb_codes *codes) {
     float top = top_code(call->site);
     for (int64_t g = 0; g < call->state_count[STEP]; g++) {
@@ -220,7 +216,7 @@ const crumb_quantizer crumb_quantizer_uniform = {
     .group = group,
     .observe = observe,
     .fake = fake,
-    .grad = grad,
+    .grad = crumb_pass_gradient,
     .encode = encode,
     .lattice = lattice,
 };

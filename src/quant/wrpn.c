@@ -33,7 +33,7 @@ static bool uniform(const crumb_quant_call *call, crumb_uniform *u) {
 
 static void fake(const crumb_quant_call *call) {
     if (is_binary_weight(call->site)) {
-        crumb_binary_fake(call, call->state[ALPHA], false);
+        crumb_binary_fake(call);
     } else {
         crumb_uniform_call_fake(call);
     }

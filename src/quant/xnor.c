@@ -37,10 +37,6 @@ static void observe(const crumb_quant_call *call) {
     crumb_statistic_fill(call, true, call->state[ALPHA], crumb_statistic_mean_abs);
 }
 
-static void fake(const crumb_quant_call *call) {
-    crumb_binary_fake(call, call->state[ALPHA], true);
-}
-
 static void grad_official(const crumb_quant_call *call) {
     int64_t size = call->count / call->site->channels, inputs = crumb_shape_last(call->shape);
     float n = (float)size, centred = inputs > 1 ? 1.0f - 1.0f / (float)inputs : 1.0f;
@@ -83,7 +79,7 @@ const crumb_quantizer crumb_quantizer_xnor = {
     .state = (const crumb_quant_state[]){{.name = "alpha", .per_channel = true}, {0}},
     .levels = crumb_levels_all,
     .observe = observe,
-    .fake = fake,
+    .fake = crumb_binary_fake,
     .grad = grad,
     .encode = encode,
     .project = project,
