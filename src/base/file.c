@@ -1,4 +1,4 @@
-/* Whole-file reads and atomic writes. */
+/* Whole-file reads and atomic writes. What is written has no name until it is whole, where the system offers that. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -13,19 +13,36 @@ static crumb_status io_failure(crumb_ctx *ctx, const char *what, const char *pat
     return crumb_fail(ctx, CRUMB_ERROR_IO, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
+/* Opens a regular file without waiting: a pipe would wait for its other end. */
+static crumb_status open_regular(crumb_ctx *ctx, const char *path, int *file, struct stat *info) {
+    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*file < 0) {
+        return io_failure(ctx, "open", path);
+    }
+    crumb_status status = CRUMB_OK;
+    if (fstat(*file, info) != 0) {
+        status = io_failure(ctx, "read", path);
+    } else if (!S_ISREG(info->st_mode)) {
+        status = crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: not a regular file", path);
+    }
+    if (status != CRUMB_OK) {
+        close(*file);
+    }
+    return status;
+}
+
 crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8_t **data, size_t *size) {
-    FILE *file = fopen(path, "rb");
+    int descriptor;
+    struct stat info;
+    CRUMB_TRY(open_regular(ctx, path, &descriptor, &info));
+    FILE *file = fdopen(descriptor, "rb");
     if (file == NULL) {
+        close(descriptor);
         return io_failure(ctx, "open", path);
     }
     crumb_status status = CRUMB_OK;
     uint8_t *bytes = NULL;
-    struct stat info;
-    if (fstat(fileno(file), &info) != 0) {
-        status = io_failure(ctx, "read", path);
-    } else if (!S_ISREG(info.st_mode)) {
-        status = crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: not a regular file", path);
-    } else if (max != 0 && (uint64_t)info.st_size > max) {
+    if (max != 0 && (uint64_t)info.st_size > max) {
         status =
             crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: %lld bytes, at most %zu are read", path, (long long)info.st_size, max);
     } else if ((bytes = crumb_alloc(ctx, (size_t)info.st_size + 1, 1)) == NULL) {
@@ -45,18 +62,12 @@ crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8
 }
 
 crumb_status crumb_file_map(crumb_ctx *ctx, const char *path, const uint8_t **data, size_t *size) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return io_failure(ctx, "open", path);
-    }
-    crumb_status status = CRUMB_OK;
+    int file;
     struct stat info;
+    CRUMB_TRY(open_regular(ctx, path, &file, &info));
+    crumb_status status = CRUMB_OK;
     void *at = MAP_FAILED;
-    if (fstat(file, &info) != 0) {
-        status = io_failure(ctx, "read", path);
-    } else if (!S_ISREG(info.st_mode)) {
-        status = crumb_fail(ctx, CRUMB_ERROR_IO, "cannot read %s: not a regular file", path);
-    } else if (info.st_size == 0) {
+    if (info.st_size == 0) {
         status = crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: the file is empty", path);
     } else if ((at = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, file, 0)) == MAP_FAILED) {
         status = io_failure(ctx, "map", path);
@@ -77,15 +88,57 @@ void crumb_file_forget(const uint8_t *data, size_t size) {
     madvise((void *)(uintptr_t)data, size, MADV_DONTNEED); /* advice: nothing depends on it */
 }
 
+/* The descriptor as a path, which linkat follows to the file itself. */
+static void descriptor_path(char path[64], int file) {
+    snprintf(path, 64, "/proc/self/fd/%d", file);
+}
+
+/* A file without a name in the folder of `path`: a program that is killed leaves nothing. NULL where the system has none. */
+static FILE *open_nameless(const char *path) {
+#if defined(O_TMPFILE)
+    char copy[sizeof(((crumb_writer *)0)->path)], link[64];
+    strcpy(copy, path);
+    int file = open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (file < 0) {
+        return NULL;
+    }
+    descriptor_path(link, file);
+    FILE *stream = access(link, F_OK) == 0 ? fdopen(file, "wb") : NULL;
+    if (stream == NULL) {
+        close(file);
+    }
+    return stream;
+#else
+    (void)path;
+    return NULL;
+#endif
+}
+
+/* Gives a nameless file the temporary name: a link cannot replace a file, a rename can. */
+static bool name_it(const crumb_writer *writer) {
+    char link[64];
+    descriptor_path(link, fileno(writer->file));
+    unlink(writer->temporary); /* of a killed program that had this number */
+    return linkat(AT_FDCWD, link, AT_FDCWD, writer->temporary, AT_SYMLINK_FOLLOW) == 0;
+}
+
 crumb_status crumb_writer_open(crumb_ctx *ctx, const char *path, crumb_writer *writer) {
     memset(writer, 0, sizeof(*writer));
     writer->ctx = ctx;
     if (strlen(path) >= sizeof(writer->path)) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "path of %zu bytes is too long", strlen(path));
     }
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) { /* renaming would replace /dev/null */
+        return crumb_fail(ctx, CRUMB_ERROR_IO, "cannot write %s: not a regular file", path);
+    }
     strcpy(writer->path, path);
     snprintf(writer->temporary, sizeof(writer->temporary), "%s.%ld.tmp", path, (long)getpid());
-    writer->file = fopen(writer->temporary, "wb");
+    writer->file = open_nameless(writer->path);
+    writer->nameless = writer->file != NULL;
+    if (!writer->nameless) {
+        writer->file = fopen(writer->temporary, "wb");
+    }
     return writer->file != NULL ? CRUMB_OK : io_failure(ctx, "create", path);
 }
 
@@ -124,6 +177,9 @@ static void sync_folder(const char *path) {
 /* The temporary file is whole and on the disk, or gone. */
 static crumb_status finish(crumb_writer *writer) {
     if (writer->status == CRUMB_OK && (fflush(writer->file) != 0 || fsync(fileno(writer->file)) != 0)) {
+        remember_failure(writer);
+    }
+    if (writer->status == CRUMB_OK && writer->nameless && !name_it(writer)) {
         remember_failure(writer);
     }
     if (fclose(writer->file) != 0) {

@@ -1,4 +1,5 @@
-/* Whole-file reads and atomic writes. A final name only ever shows a complete file: written beside, fsynced, renamed. */
+/* Whole-file reads and atomic writes. A final name only ever shows a complete file: written beside, fsynced, renamed. Neither
+ * waits for a pipe, nor replaces a device. */
 #ifndef CRUMB_FILE_H
 #define CRUMB_FILE_H
 
@@ -10,8 +11,8 @@
  * crumb_free it. Messages carry path and the system's reason. */
 crumb_status crumb_file_read(crumb_ctx *ctx, const char *path, size_t max, uint8_t **data, size_t *size);
 
-/* Maps a whole regular file, not empty, for reading; undo with crumb_file_unmap. The file must not shrink meanwhile: what crumb writes
- * replaces a file, and never changes one. */
+/* Maps a whole regular file, not empty, for reading; undo with crumb_file_unmap. The file must not shrink meanwhile: what crumb
+ * writes replaces a file, and never changes one. */
 crumb_status crumb_file_map(crumb_ctx *ctx, const char *path, const uint8_t **data, size_t *size);
 void crumb_file_unmap(const uint8_t *data, size_t size);
 /* Gives back the memory of what has been read of a mapped file: what is read again comes from the file again. */
@@ -20,6 +21,7 @@ void crumb_file_forget(const uint8_t *data, size_t size);
 typedef struct crumb_writer {
     crumb_ctx *ctx;
     FILE *file;
+    bool nameless; /* the file gets its temporary name when it is whole */
     char path[4096], temporary[4096 + 32];
     crumb_status status; /* first failure; later writes are ignored */
 } crumb_writer;

@@ -6,10 +6,10 @@
 #include "base/rng.h"
 #include "tensor/tensor.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <signal.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 
 typedef struct sample_params {
     bool on;
@@ -54,12 +54,18 @@ static void test_bad_values(void **state) {
     static const struct {
         const char *name, *text, *words;
     } cases[] = {
-        {"on", "yes", "neither true nor false"}, {"count", "9", "9 is outside 1 .. 8"},
-        {"count", "2.5", "not a whole number"},  {"count", "99999999999999999999", "not a whole number"},
-        {"rate", "nan", "not a number"},         {"rate", "1e999", "not a number"},
-        {"rate", "-0.5", "outside 0 .. 10"},     {"rate", "", "not a number"},
-        {"shape", "sine", "none of saw|triangle|step"}, {"drops", "3", "not a list"},
-        {"drops", "[1, x]", "'x' in [1, x]"},    {"drops", "[1, 2000]", "outside"},
+        {"on", "yes", "neither true nor false"},
+        {"count", "9", "9 is outside 1 .. 8"},
+        {"count", "2.5", "not a whole number"},
+        {"count", "99999999999999999999", "not a whole number"},
+        {"rate", "nan", "not a number"},
+        {"rate", "1e999", "not a number"},
+        {"rate", "-0.5", "outside 0 .. 10"},
+        {"rate", "", "not a number"},
+        {"shape", "sine", "none of saw|triangle|step"},
+        {"drops", "3", "not a list"},
+        {"drops", "[1, x]", "'x' in [1, x]"},
+        {"drops", "[1, 2000]", "outside"},
     };
     crumb_ctx *ctx = new_ctx();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -228,6 +234,46 @@ static void test_writer_pair(void **state) {
     crumb_ctx_destroy(ctx);
 }
 
+/* What is no plain file is neither waited for nor replaced, and a program that dies while writing leaves nothing behind. */
+static void test_special_files(void **state) {
+    (void)state;
+    crumb_ctx *ctx = new_ctx();
+    char pipe[128], path[128], command[160];
+    const char *folder = test_folder();
+    snprintf(pipe, sizeof(pipe), "%s/pipe", folder);
+    snprintf(path, sizeof(path), "%s/file", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    uint8_t *data;
+    const uint8_t *mapped;
+    size_t size;
+    assert_fails(ctx, CRUMB_ERROR_IO, "not a regular file", crumb_file_read(ctx, pipe, 0, &data, &size));
+    assert_fails(ctx, CRUMB_ERROR_IO, "not a regular file", crumb_file_map(ctx, pipe, &mapped, &size));
+    assert_fails(ctx, CRUMB_ERROR_IO, "not a regular file", crumb_file_write(ctx, pipe, "new", 3));
+    struct stat info;
+    assert_int_equal(stat(pipe, &info), 0);
+    assert_true(S_ISFIFO(info.st_mode));
+    unlink(pipe);
+    pid_t child = fork();
+    if (child == 0) {
+        crumb_writer writer;
+        if (crumb_writer_open(ctx, path, &writer) == CRUMB_OK) {
+            crumb_writer_text(&writer, "half");
+            fflush(writer.file);
+        }
+        raise(writer.nameless ? SIGKILL : SIGTERM);
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    if (WTERMSIG(how) == SIGKILL) { /* the file system has nameless files */
+        assert_int_equal(rmdir(folder), 0);
+    } else {
+        snprintf(command, sizeof(command), "rm -r %s", folder);
+        assert_int_equal(system(command), 0);
+    }
+    crumb_ctx_destroy(ctx);
+}
+
 static void test_random(void **state) {
     (void)state;
     crumb_rng a = crumb_rng_at(1, 2, 3), b = crumb_rng_at(1, 2, 3), c = crumb_rng_at(1, 2, 4);
@@ -243,7 +289,7 @@ static void test_random(void **state) {
         squares += (double)x * x;
         cells[crumb_rng_below(&c, 10)]++;
     }
-    assert_true(fabs(sum / N) < 5 / sqrt(N));                   /* five standard errors */
+    assert_true(fabs(sum / N) < 5 / sqrt(N)); /* five standard errors */
     assert_true(fabs(squares / N - 1) < 5 * sqrt(2.0 / N));
     for (int i = 0; i < 10; i++) {
         assert_true(abs(cells[i] - N / 10) < 5 * sqrt(N * 0.09));
@@ -265,10 +311,17 @@ static void test_shapes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_presets), cmocka_unit_test(test_bad_values), cmocka_unit_test(test_print_reads_back),
-        cmocka_unit_test(test_nearest), cmocka_unit_test(test_messages_are_one_line), cmocka_unit_test(test_memory_blocks),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_print_reads_back),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_messages_are_one_line),
+        cmocka_unit_test(test_memory_blocks),
+        cmocka_unit_test(test_writer),
         cmocka_unit_test(test_writer_pair),
-        cmocka_unit_test(test_writer),  cmocka_unit_test(test_random), cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_special_files),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
