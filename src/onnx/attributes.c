@@ -6,7 +6,7 @@
 #include <string.h>
 
 crumb_status crumb_import_fail(const crumb_import_node *n, crumb_status status, const char *format, ...) {
-    char text[400];
+    char text[900];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);

@@ -305,6 +305,21 @@ static const char *domain_of(const CrumbOnnx__NodeProto *node) {
     return "";
 }
 
+/* Says which ops of that domain there are, of ONNX's own where there are none. */
+static crumb_status unknown_op(const crumb_import_node *n, const char *domain) {
+    bool usual = strcmp(domain, "onnx") == 0;
+    const char *listed = domain[0] != '\0' ? domain : "onnx", *space = "";
+    char ops[768] = "";
+    for (int i = 0, at = 0; i < ROWS && at < (int)sizeof(ops); i++) {
+        if (strcmp(rows[i].domain, listed) == 0) {
+            at += snprintf(ops + at, sizeof(ops) - (size_t)at, "%s%s", space, rows[i].op);
+            space = " ";
+        }
+    }
+    return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "this op%s%.40s is not supported; supported are %s",
+                             usual ? "" : " of ", usual ? "" : n->proto->domain, ops);
+}
+
 static crumb_status run_handler(const crumb_import_node *n) {
     const char *domain = domain_of(n->proto);
     for (int i = 0; i < ROWS; i++) {
@@ -316,9 +331,7 @@ static crumb_status run_handler(const crumb_import_node *n) {
             return rows[i].handler(n);
         }
     }
-    bool usual = strcmp(domain, "onnx") == 0;
-    return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED, "this op%s%.40s is not supported", usual ? "" : " of ",
-                             usual ? "" : n->proto->domain);
+    return unknown_op(n, domain);
 }
 
 static crumb_status import_node(crumb_import_importer *im, int index) {
