@@ -238,7 +238,7 @@ static size_t edit_distance(const char *a, const char *b) {
 
 const char *crumb_nearest(const char *name, const char *const *names, size_t count) {
     const char *nearest = NULL;
-    size_t limit = strlen(name) / 2 + 1; /* further away is another word, not a slip */
+    size_t limit = (strlen(name) + 1) / 2; /* further away is another word, not a slip */
     for (size_t i = 0; i < count; i++) {
         size_t distance = edit_distance(name, names[i]);
         if (distance <= limit && (nearest == NULL || distance < edit_distance(name, nearest))) {
