@@ -103,6 +103,10 @@ struct cli {
  * or CLI_USAGE (said on stderr). */
 int cli_parse(cli *self, int argc, char **argv, void *options);
 
+/* A command that turns its first argument into the file `out`: CLI_USAGE (said) if that is missing, or would replace the
+ * argument. */
+int cli_check_out(const cli *self, const char *out);
+
 /* ---- Messages, on stderr, one line each. */
 
 int cli_fail(const cli *self, const char *format, ...) CRUMB_PRINTF(2, 3);  /* returns CLI_FAILED */

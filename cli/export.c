@@ -188,11 +188,12 @@ static int write_file(const cli *self, const export_options *options, const expo
 static int run(cli *self, const void *given) {
     const export_options *options = given;
     export_source source = {NULL, NULL};
-    if (options->out == NULL) {
-        return cli_usage(self, "--out is missing");
+    int code = cli_check_out(self, options->out);
+    if (code != CLI_DONE) {
+        return code;
     }
     const export_format *format = find_format(self, options);
-    int code = format != NULL ? check_options(self, options, format) : CLI_USAGE;
+    code = format != NULL ? check_options(self, options, format) : CLI_USAGE;
     if (code == CLI_DONE) {
         code = open_source(self, format, &source);
     }

@@ -18,8 +18,14 @@ static bool is_onnx(const char *path) {
 
 static int check(const cli *self, const import_options *options, int64_t size[3]) {
     bool onnx = is_onnx(self->argument[0]);
-    if (options->out == NULL || (options->model == NULL && !onnx)) {
-        return cli_usage(self, "--%s is missing", options->out == NULL ? "out" : "model");
+    int code = cli_check_out(self, options->out);
+    if (code != CLI_DONE) {
+        return code;
+    }
+    if (options->model == NULL && !onnx) {
+        return cli_usage(
+            self, "--model is missing: %s does not end in .onnx, so it holds the weights of a network that --model names",
+            self->argument[0]);
     }
     if (onnx && (options->model != NULL || options->params != NULL || options->input != NULL || options->classes.given)) {
         return cli_usage(self, "--model, --params, --input, --classes: %s says that itself", self->argument[0]);

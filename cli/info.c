@@ -237,17 +237,6 @@ static int show_packed(const cli *self) {
     return code;
 }
 
-/* By its first bytes; a file that cannot be read is shown, and refused, as a model. */
-static bool is_packed(const char *path) {
-    char head[8] = "";
-    FILE *file = fopen(path, "rb");
-    size_t size = file != NULL ? fread(head, 1, sizeof(head), file) : 0;
-    if (file != NULL) {
-        fclose(file);
-    }
-    return crumb_packed_probe(head, size);
-}
-
 static int run(cli *self, const void *options) {
     (void)options;
     if (self->arguments == 0) {
@@ -261,7 +250,7 @@ static int run(cli *self, const void *options) {
     }
     struct stat about;
     bool file = strpbrk(name, "/.") != NULL || (stat(name, &about) == 0 && S_ISREG(about.st_mode));
-    return !file ? show_name(self, name) : is_packed(name) ? show_packed(self) : show_model(self);
+    return !file ? show_name(self, name) : crumb_packed_probe_file(name) ? show_packed(self) : show_model(self);
 }
 
 const cli_command cli_info = {

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const cli_option cli_common_options[] = {
     {"json", 0, CLI_FLAG, offsetof(cli_common, json), NULL, 0, 0, 0, "one JSON object on stdout, nothing else there"},
@@ -153,4 +154,14 @@ int cli_parse(cli *self, int argc, char **argv, void *options) {
         return cli_usage(self, "\"%s\" is one argument too many", self->argument[self->command->max_arguments]);
     }
     return CLI_DONE;
+}
+
+int cli_check_out(const cli *self, const char *out) {
+    struct stat from, to;
+    if (out == NULL) {
+        return cli_usage(self, "--out is missing");
+    }
+    bool same =
+        stat(self->argument[0], &from) == 0 && stat(out, &to) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino;
+    return same ? cli_usage(self, "--out: %s is the file that is read, and would be lost", out) : CLI_DONE;
 }

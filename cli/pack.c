@@ -18,10 +18,11 @@ static int report(const cli *self, const pack_options *options) {
 
 static int run(cli *self, const void *given) {
     const pack_options *options = given;
-    if (options->out == NULL) {
-        return cli_usage(self, "--out is missing");
-    }
     crumb_network *network = NULL;
+    int code = cli_check_out(self, options->out);
+    if (code != CLI_DONE) {
+        return code;
+    }
     crumb_status status = crumb_network_open(self->ctx, self->argument[0], &network);
     if (status == CRUMB_OK) {
         status = crumb_network_pack(network, options->out);

@@ -226,6 +226,12 @@ static int run_command(cli *self, const void *given) {
     if (options->data == NULL && !images && !options->plan) {
         return cli_usage(self, "--data or image files are missing");
     }
+    if (options->data != NULL && options->top.given) {
+        return cli_usage(self, "--top is for image files, not for --data");
+    }
+    if (images && (options->limit.given || options->seed.given)) {
+        return cli_usage(self, "--%s is for --data, not for image files", options->limit.given ? "limit" : "seed");
+    }
     run_state run = {.self = self, .options = options};
     int code = work(&run);
     json_decref(run.object);

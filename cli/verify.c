@@ -115,8 +115,12 @@ static int run(cli *self, const void *given) {
     const verify_options *options = given;
     const cli_reals *percent[] = {&options->ties, &options->agreement};
     for (int i = 0; i < 2; i++) {
-        if (percent[i]->count > 1 || (percent[i]->count == 1 && (percent[i]->at[0] <= 0 || percent[i]->at[0] > 100))) {
-            return cli_usage(self, "--%s is not one number above 0 and up to 100", i == 0 ? "ties" : "agreement");
+        const char *name = i == 0 ? "ties" : "agreement";
+        if (percent[i]->count > 1) {
+            return cli_usage(self, "--%s is one number, not %d", name, percent[i]->count);
+        }
+        if (percent[i]->count == 1 && (percent[i]->at[0] <= 0 || percent[i]->at[0] > 100)) {
+            return cli_usage(self, "--%s: %g is not above 0 and up to 100", name, (double)percent[i]->at[0]);
         }
     }
     crumb_verification *made = NULL;

@@ -37,6 +37,8 @@ CRUMB_API crumb_status crumb_packed_parse(crumb_ctx *ctx, const char *name, cons
 CRUMB_API void crumb_packed_close(crumb_packed *packed);
 /* True if a file that begins with these bytes is a packed one, whole or not; 8 are enough. */
 CRUMB_API bool crumb_packed_probe(const void *head, size_t size);
+/* The same of a file; false for what is missing, or no regular file. */
+CRUMB_API bool crumb_packed_probe_file(const char *path);
 
 typedef struct crumb_packed_info {
     const char *model;              /* "resnet20" */

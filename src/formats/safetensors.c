@@ -177,7 +177,7 @@ static crumb_status read_header(crumb_safetensors *file, const uint8_t *data, si
     }
     memcpy(&length, data, PREFIX);
     if (length > HEADER_MAX || length > size - PREFIX) {
-        return crumb_fail(file->ctx, CRUMB_ERROR_FORMAT, "%s: header of %" PRIu64 " bytes in a file of %zu", file->path, length,
+        return crumb_fail(file->ctx, CRUMB_ERROR_FORMAT, "%s: this is not a safetensors file: header of %" PRIu64 " bytes in a file of %zu", file->path, length,
                           size);
     }
     if (length == 0 || data[PREFIX] != '{') {

@@ -6,10 +6,12 @@
 #include "pack/file_records.h"
 #include "pack/rules.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct reader {
     crumb_ctx *ctx;
@@ -37,10 +39,20 @@ bool crumb_packed_probe(const void *head, size_t size) {
     return size >= 8 && memcmp(head, CRUMB_FILE_MAGIC, 8) == 0;
 }
 
+bool crumb_packed_probe_file(const char *path) {
+    char head[8];
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t size = file >= 0 ? read(file, head, sizeof(head)) : 0;
+    if (file >= 0) {
+        close(file);
+    }
+    return size > 0 && crumb_packed_probe(head, (size_t)size);
+}
+
 static crumb_status read_header(reader *r) {
     crumb_file_header *h = &r->header;
     if (!crumb_packed_probe(r->data, r->size)) {
-        return bad(r, 0, "this is not a packed network");
+        return bad(r, 0, "this is not a packed network; crumb pack makes one of a trained network");
     }
     if (r->size < sizeof(*h)) {
         return bad(r, r->size, "the file ends within its header of %zu bytes", sizeof(*h));

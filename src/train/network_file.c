@@ -187,6 +187,10 @@ static crumb_status open_own(crumb_ctx *ctx, const crumb_safetensors *file, crum
 
 crumb_status crumb_network_open(crumb_ctx *ctx, const char *path, crumb_network **network) {
     crumb_safetensors *file;
+    if (crumb_packed_probe_file(path)) {
+        return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: this is a packed network; the trained one it was made of is wanted",
+                          path);
+    }
     CRUMB_TRY(crumb_safetensors_open(ctx, path, &file));
     crumb_status status = open_own(ctx, file, network);
     crumb_safetensors_close(file);

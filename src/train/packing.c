@@ -34,20 +34,9 @@ crumb_status crumb_network_pack(crumb_network *network, const char *path) {
     return status;
 }
 
-/* A file that cannot be read is left to crumb_network_open, which says why. */
-static bool is_packed(const char *path) {
-    char head[8] = "";
-    FILE *file = fopen(path, "rb");
-    size_t size = file != NULL ? fread(head, 1, sizeof(head), file) : 0;
-    if (file != NULL) {
-        fclose(file);
-    }
-    return crumb_packed_probe(head, size);
-}
-
 crumb_status crumb_packed_load(crumb_ctx *ctx, const char *path, crumb_packed **packed) {
     crumb_network *network;
-    if (is_packed(path)) {
+    if (crumb_packed_probe_file(path)) {
         return crumb_packed_open(ctx, path, packed);
     }
     CRUMB_TRY(crumb_network_open(ctx, path, &network));

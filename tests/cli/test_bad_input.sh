@@ -74,9 +74,33 @@ for bad in missing.safetensors text.safetensors noise.safetensors folder; do
 done
 [[ ! -e out.crumb ]] || wrong "a failed pack left a file"
 refuses 2 "outside" verify a b --images 0
-refuses 2 "--ties is not one number" verify a b --ties 0
-refuses 2 "--agreement is not one number" verify a b --agreement 90,95
+refuses 2 "--ties: 0 is not above 0" verify a b --ties 0
+refuses 2 "--agreement is one number, not 2" verify a b --agreement 90,95
 refuses 2 "list of numbers" verify a b --ties some
+
+# run, eval: the other half's file is called by its name, and what is left out is said
+printf '\x89CRUMB\r\nrest' >packed.crumb
+for command in "eval packed.crumb --data digits" "pack packed.crumb -o out.crumb" "verify packed.crumb packed.crumb"; do
+    refuses 1 "this is a packed network" $command
+done
+refuses 1 "crumb pack makes one" run text.safetensors --data digits
+refuses 1 "not a safetensors file" pack noise.safetensors -o out.crumb
+refuses 2 "--top is for image files" run packed.crumb --data digits --top 3
+refuses 2 "--limit is for --data" run packed.crumb x.png --limit 3
+refuses 1 "nosuch" info nosuch
+! grep -q "did you mean" stderr || wrong "nosuch is no slip"
+
+# The file that is read is not the file to write, and a device is not replaced.
+cp text.safetensors kept
+refuses 2 "text.safetensors is the file that is read" pack text.safetensors -o ./text.safetensors
+refuses 2 "is the file that is read" export text.safetensors -o text.safetensors
+refuses 2 "is the file that is read" import text.safetensors --model resnet20 -o text.safetensors
+cmp -s kept text.safetensors || wrong "an input was replaced"
+mkfifo pipe
+timeout 20 "$CRUMB" run pipe --data digits >stdout 2>stderr && wrong "a pipe is a network"
+says "pipe: not a regular file"
+refuses 1 "pipe: not a regular file" data digits:test --sheet pipe
+[[ -p pipe ]] || wrong "a pipe was replaced"
 
 # bench
 refuses 1 "missing.yaml" bench train missing.yaml
