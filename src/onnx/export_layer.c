@@ -48,11 +48,36 @@ static bool is_zero(const float *value, int32_t count) {
     return true;
 }
 
+/* Whether the input lies on levels: in ONNX it then comes from a DequantizeLinear, if the weights are floats or not. */
+static bool takes_codes(const crumb_onnx_job *job, const crumb_packed_node *node) {
+    const crumb_packed *packed = job->packed;
+    int32_t value = node->input[0];
+    while (value > 0 && packed->value[value].codes.levels == 0) {
+        const crumb_packed_node *maker = &packed->node[value - 1];
+        bool same = maker->op == CRUMB_PACKED_DEQUANTIZE || maker->op == CRUMB_PACKED_FLATTEN ||
+                    maker->op == CRUMB_PACKED_GATHER || maker->op == CRUMB_PACKED_MAX_POOL;
+        value = same ? maker->input[0] : 0;
+    }
+    return value > 0;
+}
+
+/* The layer's input. ONNX Runtime 1.30 puts integer products of its own behind a DequantizeLinear, some of which are none: a
+ * QGemm has no 2-bit weights, and weights that are floats become 8-bit ones. A Concat of the one tensor stands between. */
+static const char *input_of(crumb_onnx_job *job, const crumb_packed_node *node, const crumb_onnx_weight *y) {
+    const char *x = crumb_onnx_like(job, node->input[0], y->linear), *same = crumb_onnx_part(job, "input");
+    bool misread = y->code == NULL || (y->linear && crumb_onnx_weight_bits(job, y) == 2);
+    if (!job->form->integers || !misread || !takes_codes(job, node)) {
+        return x;
+    }
+    crumb_onnx_int(&job->w, CRUMB_ONNX_ADD(&job->w, "Concat", same, x), "axis", 1);
+    return same;
+}
+
 /* The product of input and weights, with a bias where it is not NULL. */
 static void emit_product(crumb_onnx_job *job, const crumb_packed_node *node, const crumb_onnx_weight *y, const char *output,
                          const char *bias) {
     crumb_onnx_writer *w = &job->w;
-    const char *x = crumb_onnx_like(job, node->input[0], y->linear);
+    const char *x = input_of(job, node, y);
     const char *read[3] = {x, weight_of(job, y), bias};
     crumb_onnx_node *made = crumb_onnx_add(w, y->linear ? "Gemm" : "Conv", output, bias != NULL ? 3 : 2, read);
     if (y->linear) {

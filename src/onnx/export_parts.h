@@ -64,6 +64,8 @@ void crumb_onnx_weight_free(crumb_ctx *ctx, crumb_onnx_weight *weight);
 /* Each returns the name of a float tensor. */
 const char *crumb_onnx_weight_floats(crumb_onnx_job *job, const crumb_onnx_weight *weight);
 const char *crumb_onnx_weight_integers(crumb_onnx_job *job, const crumb_onnx_weight *weight);
+/* The width that takes its codes. */
+int32_t crumb_onnx_weight_bits(const crumb_onnx_job *job, const crumb_onnx_weight *weight);
 /* y = MatMulNBits(x, weight) for a linear layer, NULL if its codes have more than 8 bits. */
 const char *crumb_onnx_weight_nbits(crumb_onnx_job *job, const crumb_onnx_weight *weight, const char *x);
 

@@ -243,6 +243,10 @@ static const integer_type *narrowest(const crumb_onnx_weight *y, int opset) {
     return &types[i];
 }
 
+int32_t crumb_onnx_weight_bits(const crumb_onnx_job *job, const crumb_onnx_weight *y) {
+    return narrowest(y, job->form->opset)->bits;
+}
+
 /* Element `at` of a tensor: little-endian, several of less than 8 bits in a byte, the first in its lowest bits. */
 static void put(uint8_t *data, int32_t bits, size_t at, int32_t value) {
     if (bits < 8) {

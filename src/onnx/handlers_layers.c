@@ -171,6 +171,23 @@ static crumb_status check_pool(const crumb_import_node *n, const crumb_import_wi
     return CRUMB_OK;
 }
 
+/* Whether the windows are those of symmetric pads and sizes that are rounded up: more pads behind are then only reached out to.
+ */
+static bool rounds_up(const crumb_import_node *n, const crumb_import_window *w) {
+    if (w->ceil_mode || w->axes == 1 || w->before[0] != w->before[1]) {
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        int64_t size = n->x[0]->shape.dim[2 + i], room = size + w->before[i] - w->kernel[i], stride = w->stride[i];
+        int64_t up = (room + w->before[i] + stride - 1) / stride;
+        up -= up * stride >= size + w->before[i]; /* none begins behind the image */
+        if (room + w->before[i] < 0 || room + w->after[i] < 0 || (room + w->after[i]) / stride != up) {
+            return false;
+        }
+    }
+    return true;
+}
+
 crumb_status crumb_import_pool(const crumb_import_node *n) {
     bool average = n->proto->op_type[0] == 'A';
     crumb_import_window w;
@@ -189,7 +206,9 @@ crumb_status crumb_import_pool(const crumb_import_node *n) {
                            .count_include_pad = include != 0};
     p.kernel_width = p.kernel_width == p.kernel ? 0 : p.kernel_width;
     p.stride_width = p.stride_width == p.stride ? 0 : p.stride_width;
-    if (!same_pads(&w)) {
+    if (!same_pads(&w) && !(average && include != 0) && rounds_up(n, &w)) {
+        p.ceil_mode = true;
+    } else if (!same_pads(&w)) {
         if (w.ceil_mode || (average && include == 0)) {
             return crumb_import_fail(n, CRUMB_ERROR_UNSUPPORTED,
                                      "pads that differ between the sides, where %s; supported are equal ones",

@@ -42,6 +42,17 @@ for rule in "lsq 2 lsq 2" "dorefa 3 dorefa 3" "xnor 1 sign 1" "minmax 8 minmax 8
     compare_forms "$name" digits:test 300
 done
 
+# Linear layers alone, 2-bit codes right into them; float weights between quantizers. The runtime rewrites both in its own way.
+for rule in "codes lsq" "floats none"; do
+    read -r name weights <<<"$rule"
+    crumb train "$work/small.yaml" --out "$work/run" -q --set 'model={name: mlp, hidden: [64, 32], batch_norm: false}' \
+        --set quantize.last=same --set "quantize.layers=[{match: fc2, weights: {name: $weights, bits: 2}}]" || wrong "no run: $rule"
+    crumb pack "$work/run/last.safetensors" -o "$work/$name.crumb" || wrong "not packed: $rule"
+    rm -r "$work/run"
+    compare_forms "$name" digits:test 100
+    ! grep '"file":"q[cd]' "$work/stdout" | grep -q '"moved":[1-9][0-9]' || wrong "$rule: logits differ"
+done
+
 weights=${CRUMB_DATA:-}/weights/resnet20-cifar10.safetensors
 if [[ -e $weights ]]; then
     expect 0 import "$weights" --model resnet20 -o "$work/resnet20.safetensors" --mean 0.4914,0.4822,0.4465 --deviation 0.2023,0.1994,0.201
