@@ -171,6 +171,12 @@ static crumb_status check_pool(const crumb_import_node *n, const crumb_import_wi
     return CRUMB_OK;
 }
 
+/* Windows along a side whose size is rounded up; none begins behind the image. Less than 1 if not one fits. */
+static int64_t windows_up(int64_t size, int64_t padding, int64_t kernel, int64_t stride) {
+    int64_t room = size + 2 * padding - kernel, last = room < 0 ? -1 : (room + stride - 1) / stride;
+    return last * stride >= size + padding ? last : last + 1;
+}
+
 /* Whether the windows are those of symmetric pads and sizes that are rounded up: more pads behind are then only reached out to.
  */
 static bool rounds_up(const crumb_import_node *n, const crumb_import_window *w) {
@@ -178,14 +184,30 @@ static bool rounds_up(const crumb_import_node *n, const crumb_import_window *w) 
         return false;
     }
     for (int i = 0; i < 2; i++) {
-        int64_t size = n->x[0]->shape.dim[2 + i], room = size + w->before[i] - w->kernel[i], stride = w->stride[i];
-        int64_t up = (room + w->before[i] + stride - 1) / stride;
-        up -= up * stride >= size + w->before[i]; /* none begins behind the image */
-        if (room + w->before[i] < 0 || room + w->after[i] < 0 || (room + w->after[i]) / stride != up) {
+        int64_t size = n->x[0]->shape.dim[2 + i], room = size + w->before[i] + w->after[i] - w->kernel[i];
+        if (room < 0 || room / w->stride[i] + 1 != windows_up(size, w->before[i], w->kernel[i], w->stride[i])) {
             return false;
         }
     }
     return true;
+}
+
+/* Pads count in the mean, what a last window reaches out of them does not: so they become pixels, behind the image as many as
+ * the windows have, and pixels are what counts. */
+static crumb_status count_pads(const crumb_import_node *n, const crumb_import_window *w, crumb_pool_params *p, int *at) {
+    crumb_import_window pads = *w;
+    for (int i = 0; i < 2; i++) {
+        int64_t size = n->x[0]->shape.dim[2 + i] + w->before[i];
+        int64_t count = windows_up(n->x[0]->shape.dim[2 + i], w->before[i], w->kernel[i], w->stride[i]);
+        int64_t seen = (count - 1) * w->stride[i] + w->kernel[i] - size;
+        pads.after[i] = seen < 0 ? 0 : seen < w->after[i] ? seen : w->after[i];
+    }
+    if (p->padding > 0) {
+        CRUMB_TRY(pad_image(n, &pads, 0, at));
+    }
+    p->padding = 0;
+    p->count_include_pad = false;
+    return CRUMB_OK;
 }
 
 crumb_status crumb_import_pool(const crumb_import_node *n) {
@@ -206,7 +228,9 @@ crumb_status crumb_import_pool(const crumb_import_node *n) {
                            .count_include_pad = include != 0};
     p.kernel_width = p.kernel_width == p.kernel ? 0 : p.kernel_width;
     p.stride_width = p.stride_width == p.stride ? 0 : p.stride_width;
-    if (!same_pads(&w) && !(average && include != 0) && rounds_up(n, &w)) {
+    if (same_pads(&w) && average && include != 0 && w.ceil_mode) {
+        CRUMB_TRY(count_pads(n, &w, &p, &at));
+    } else if (!same_pads(&w) && !(average && include != 0) && rounds_up(n, &w)) {
         p.ceil_mode = true;
     } else if (!same_pads(&w)) {
         if (w.ceil_mode || (average && include == 0)) {

@@ -232,6 +232,50 @@ static void test_turned_pads(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
+/* A last window that reaches out of the image behind: by rounding its size up, or by pads on that side. The mean is over what
+ * lies inside, even where pads count. */
+static void test_last_windows(void **state) {
+    (void)state;
+    static const float wanted[] = {3, 4.5f, 7.5f, 9};
+    for (int how = 0; how < 3; how++) {
+        test_memory memory = {0};
+        crumb_ctx *ctx = test_ctx(&memory, 1);
+        crumb_graph *graph;
+        crumb_onnx_writer w;
+        crumb_onnx_begin(&w, ctx, 8, 13);
+        crumb_onnx_input(&w, "image", 4, (const int64_t[]){0, 1, 3, 3});
+        crumb_onnx_node *pool = CRUMB_ONNX_ADD(&w, "AveragePool", "pooled", "image");
+        crumb_onnx_ints(&w, pool, "kernel_shape", 2, (const int64_t[]){2, 2});
+        crumb_onnx_ints(&w, pool, "strides", 2, (const int64_t[]){2, 2});
+        if (how == 2) {
+            crumb_onnx_ints(&w, pool, "pads", 4, (const int64_t[]){0, 0, 1, 1});
+        } else {
+            crumb_onnx_int(&w, pool, "ceil_mode", 1);
+            crumb_onnx_int(&w, pool, "count_include_pad", how);
+        }
+        CRUMB_ONNX_ADD(&w, "Flatten", "logits", "pooled");
+        crumb_onnx_output(&w, "logits", 2, (const int64_t[]){0, 4});
+        assert_ok(ctx, w.status);
+        size_t size = crumb_onnx__model_proto__get_packed_size(&w.model);
+        uint8_t *bytes = malloc(size);
+        crumb_onnx__model_proto__pack(&w.model, bytes);
+        assert_ok(ctx, import_bytes(ctx, bytes, size, &graph));
+        free(bytes);
+        crumb_exec *exec;
+        assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 1, .reference = true}, &exec));
+        for (int i = 0; i < 9; i++) {
+            crumb_exec_value(exec, graph->image)[i] = (float)(i + 1);
+        }
+        crumb_exec_forward(exec, false, 0, 0);
+        assert_memory_equal(crumb_exec_value(exec, graph->logits), wanted, sizeof(wanted));
+        crumb_exec_destroy(exec);
+        crumb_graph_destroy(graph);
+        crumb_onnx_drop(&w);
+        crumb_ctx_destroy(ctx);
+        assert_int_equal(memory.live, 0);
+    }
+}
+
 /* ---- Class names and normalisation in the metadata. */
 
 static crumb_status read_notes(crumb_ctx *ctx, const char *names, const char *mean, const char *deviation,
@@ -278,8 +322,9 @@ static void test_notes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_notes), cmocka_unit_test(test_classifier),
-                                       cmocka_unit_test(test_lies),  cmocka_unit_test(test_memory_fails),
-                                       cmocka_unit_test(test_noise), cmocka_unit_test(test_turned_pads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_notes),      cmocka_unit_test(test_classifier),
+                                       cmocka_unit_test(test_lies),       cmocka_unit_test(test_memory_fails),
+                                       cmocka_unit_test(test_noise),      cmocka_unit_test(test_last_windows),
+                                       cmocka_unit_test(test_turned_pads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
