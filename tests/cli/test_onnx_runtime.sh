@@ -43,10 +43,10 @@ for rule in "lsq 2 lsq 2" "dorefa 3 dorefa 3" "xnor 1 sign 1" "minmax 8 minmax 8
 done
 
 # Linear layers alone, 2-bit codes right into them; float weights between quantizers. The runtime rewrites both in its own way.
-for rule in "codes lsq" "floats none"; do
+for rule in "codes {name: lsq, bits: 2}" "floats none"; do
     read -r name weights <<<"$rule"
     crumb train "$work/small.yaml" --out "$work/run" -q --set 'model={name: mlp, hidden: [64, 32], batch_norm: false}' \
-        --set quantize.last=same --set "quantize.layers=[{match: fc2, weights: {name: $weights, bits: 2}}]" || wrong "no run: $rule"
+        --set quantize.last=same --set "quantize.layers=[{match: fc2, weights: $weights}]" || wrong "no run: $rule"
     crumb pack "$work/run/last.safetensors" -o "$work/$name.crumb" || wrong "not packed: $rule"
     rm -r "$work/run"
     compare_forms "$name" digits:test 100
