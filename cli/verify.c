@@ -22,13 +22,14 @@ static int report_json(const cli *self, const crumb_verification *made, const cr
         json_array_append_new(layers, layer_json(&layer));
     }
     return cli_print_json(json_pack(
-        "{s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:i, s:I, s:o, s:o, s:o}", "model",
+        "{s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "model",
         self->argument[0], "packed", self->argument[1], "images", (json_int_t)info->images, "exact_images",
         (json_int_t)info->exact_images, "exact", info->exact, "bounded", info->bounded, "codes", (json_int_t)info->codes,
         "inexact_codes", (json_int_t)info->inexact_codes, "inexact_logits", (json_int_t)info->inexact_logits, "differing",
         (json_int_t)info->differing, "share", cli_real(info->share), "ties", (json_int_t)info->ties, "jumps",
         (json_int_t)info->jumps, "largest", info->largest, "equal_images", (json_int_t)info->equal_images, "logit_distance",
-        cli_real(info->logit_distance), "agreement", cli_real(info->agreement), "layers", layers));
+        cli_real(info->logit_distance), "agreement", cli_real(info->agreement), "top1", cli_real(info->top1), "top1_simulated",
+        cli_real(info->top1_simulated), "layers", layers));
 }
 
 static void print_layers(const crumb_verification *made) {
@@ -69,6 +70,9 @@ static void print_summary(const crumb_verification_info *info) {
     printf("                   same top-1 in %.2f %% of %" PRId64 " images; logits within %.1e where no code differs (%" PRId64
            " images)\n",
            info->agreement, info->images, info->logit_distance, info->equal_images);
+    if (info->top1 == info->top1) {
+        printf("top-1              %.2f %% packed, %.2f %% simulated\n", info->top1, info->top1_simulated);
+    }
 }
 
 static int report(const cli *self, const crumb_verification *made) {

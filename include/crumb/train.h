@@ -314,6 +314,8 @@ typedef struct crumb_verification_info {
     int64_t equal_images;  /* without a differing code */
     double logit_distance; /* over those: the largest distance of a logit, in parts of the image's largest logit */
     double agreement;      /* percent of the images with the simulation's top-1 */
+    double top1;           /* of the packed file on these images, percent; NAN: they have no classes */
+    double top1_simulated; /* of the simulation, which is what evaluation reports */
     bool exact;            /* no code and no logit is inexact */
     bool bounded;          /* no jumps; ties and agreement within bounds; logit_distance below 1e-3 */
 } crumb_verification_info;

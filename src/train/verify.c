@@ -7,6 +7,7 @@
 #include "runtime/session.h"
 #include "train/packing.h"
 #include "train/source.h"
+#include "train/trainer_parts.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,7 +42,9 @@ typedef struct verifier {
     crumb_feed *feed; /* NULL: random pixels */
     uint8_t *pixels;
     float *image, *logits, *logits_kept;
+    const float *label; /* of the image; NULL: none */
     int64_t agreeing;
+    crumb_score score, simulated;
 } verifier;
 
 /* ---- Which layer is which. */
@@ -185,9 +188,9 @@ static void unmake(verifier *v) {
 static crumb_status next_image(verifier *v, int64_t number) {
     int64_t count = crumb_packed_elements(&v->packed->value[0]), channels = v->packed->value[0].channels;
     if (v->feed != NULL) {
-        const float *image, *label;
+        const float *image;
         int64_t valid;
-        CRUMB_TRY(crumb_feed_next(v->feed, &image, &label, &valid));
+        CRUMB_TRY(crumb_feed_next(v->feed, &image, &v->label, &valid));
         memcpy(v->image, image, (size_t)count * sizeof(*image));
         return CRUMB_OK;
     }
@@ -268,6 +271,10 @@ static void compare_logits(verifier *v, bool exact, bool clean) {
         largest = fmax(largest, fabs((double)simulated[i]));
     }
     v->agreeing += best_of(v->logits, v->packed->classes) == best_of(simulated, v->packed->classes);
+    if (v->label != NULL) {
+        crumb_score_add(&v->score, v->logits, v->label, 1, v->packed->classes);
+        crumb_score_add(&v->simulated, simulated, v->label, 1, v->packed->classes);
+    }
     if (clean) {
         info->equal_images++;
         info->logit_distance = fmax(info->logit_distance, largest > 0 ? distance / largest : distance);
@@ -307,7 +314,10 @@ static void sum_up(verifier *v) {
         info->largest = layer->largest > info->largest ? layer->largest : info->largest;
         info->share = fmax(info->share, 100 * (double)layer->differing / (double)(layer->codes > 0 ? layer->codes : 1));
     }
-    info->agreement = 100 * (double)v->agreeing / (double)(info->images > 0 ? info->images : 1);
+    double images = (double)(info->images > 0 ? info->images : 1);
+    info->agreement = 100 * (double)v->agreeing / images;
+    info->top1 = v->label != NULL ? 100 * (double)v->score.top1 / images : NAN;
+    info->top1_simulated = v->label != NULL ? 100 * (double)v->simulated.top1 / images : NAN;
     info->exact = info->inexact_codes == 0 && info->inexact_logits == 0;
     bool few = 100 * (double)info->ties <= v->options.ties * (double)info->codes;
     bool agree = info->agreement >= v->options.agreement || v->agreeing + 1 >= info->images;

@@ -53,6 +53,16 @@ expect 0 run "$packed" --data digits:test --limit 2000 --json
 awk -v a="$trained" -v b="$("$JSON_CHECK" top1 <"$work/stdout")" 'BEGIN { exit !(a - b <= 0.1 && b - a <= 0.1) }' ||
     wrong "run and eval ($trained) differ"
 
+# Verify says both of its images.
+expect 0 run "$packed" --data digits:test --limit 50 --json
+top1=$("$JSON_CHECK" top1 <"$work/stdout")
+expect 0 eval "$model" --data digits:test --limit 50 --json
+trained=$("$JSON_CHECK" top1 <"$work/stdout")
+expect 0 verify "$model" "$packed" --data digits:test --images 50 --json
+[[ $("$JSON_CHECK" top1 top1_simulated <"$work/stdout" | xargs) == "$top1 $trained" ]] || wrong "verify's top-1 is not $top1 and $trained"
+expect 0 verify "$model" "$packed" --data digits:test --images 50
+grep -q "^top-1 .*% packed, .*% simulated" "$work/stdout" || wrong "verify says no top-1"
+
 # Another network's file is not exact; one of another shape is refused, and so is a damaged one.
 expect 1 verify "$work/other/best.safetensors" "$packed" --images 2
 grep -q '^exact arithmetic *NOT EQUAL' "$work/stdout" || wrong "another network passes"
