@@ -148,6 +148,34 @@ static inline __attribute__((always_inline)) void crumb_frame_ahead(const uint8_
     }
 }
 
+/* Calls an inlined loop with the number of pixels, which it then knows, behind its other arguments. */
+#define CRUMB_PIXELS_4(pixels, loop, ...)                                                                                      \
+    switch (pixels) {                                                                                                          \
+    case 1:                                                                                                                    \
+        loop(__VA_ARGS__, 1);                                                                                                  \
+        break;                                                                                                                 \
+    case 2:                                                                                                                    \
+        loop(__VA_ARGS__, 2);                                                                                                  \
+        break;                                                                                                                 \
+    case 3:                                                                                                                    \
+        loop(__VA_ARGS__, 3);                                                                                                  \
+        break;                                                                                                                 \
+    case 4:                                                                                                                    \
+        loop(__VA_ARGS__, 4);                                                                                                  \
+        break;                                                                                                                 \
+    }
+#define CRUMB_PIXELS_6(pixels, loop, ...)                                                                                      \
+    switch (pixels) {                                                                                                          \
+    case 5:                                                                                                                    \
+        loop(__VA_ARGS__, 5);                                                                                                  \
+        break;                                                                                                                 \
+    case 6:                                                                                                                    \
+        loop(__VA_ARGS__, 6);                                                                                                  \
+        break;                                                                                                                 \
+    default:                                                                                                                   \
+        CRUMB_PIXELS_4(pixels, loop, __VA_ARGS__)                                                                              \
+    }
+
 /* Offset of segment s in a window. */
 static inline size_t crumb_frame_segment(const crumb_frame *frame, int32_t s) {
     if (!frame->taps) {

@@ -13,16 +13,17 @@
  *     pairs    n = 1 or 2: every vpmaddubsw is widened at once by a vpmaddwd with ones: W6A8, W7A8. */
 #include "runtime/kernels/bytes/bytes.h"
 
-#define DOT(sum, in, w) _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(in, w), _mm256_set1_epi16(1)))
-#include "runtime/kernels/piece__avx2.tmpl"
+#include "runtime/simd__avx2.tmpl"
+#define DOT(sum, in, w, turn) w_add(sum, w_pairs(_mm256_maddubs_epi16(in, w), _mm256_set1_epi16(1)))
+#include "runtime/kernels/piece_vector.tmpl"
 
 /* sum (int16) is added to the sums in memory and becomes 0. */
 INLINE void empty(const crumb_piece *t, __m256i *sum, const int pixels) {
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 12
     for (int i = 0; i < 2 * pixels; i++) {
-        _mm256_storeu_si256(sum_at(t, i), _mm256_add_epi32(load(sum_at(t, i)), _mm256_madd_epi16(sum[i], ones)));
-        sum[i] = _mm256_setzero_si256();
+        w_store(sum_at(t, i), w_add(w_load(sum_at(t, i)), w_pairs(sum[i], ones)));
+        sum[i] = w_zero();
     }
 }
 
@@ -30,7 +31,7 @@ INLINE void narrow(const crumb_piece *t, const int pixels) {
     __m256i sum[SUMS];
 #pragma GCC unroll 16
     for (int i = 0; i < 2 * pixels; i++) {
-        sum[i] = _mm256_setzero_si256();
+        sum[i] = w_zero();
     }
     const uint8_t *w = t->weight;
     const int32_t limit = crumb_bytes_pairs(&t->frame->problem);
@@ -41,10 +42,10 @@ INLINE void narrow(const crumb_piece *t, const int pixels) {
         for (int32_t units = t->frame->units, count; units > 0; units -= count) {
             count = units < left ? units : left;
             for (int32_t u = 0; u < count; u++) {
-                const __m256i w0 = load(w), w1 = load(w + 32);
+                const __m256i w0 = w_load(w), w1 = w_load(w + 32);
 #pragma GCC unroll 8
                 for (int p = 0; p < pixels; p++) {
-                    const __m256i in = broadcast(pixel(x, t->step, p));
+                    const __m256i in = w_unit(pixel(x, t->step, p));
                     sum[2 * p] = _mm256_add_epi16(sum[2 * p], _mm256_maddubs_epi16(in, w0));
                     sum[2 * p + 1] = _mm256_add_epi16(sum[2 * p + 1], _mm256_maddubs_epi16(in, w1));
                 }
@@ -63,26 +64,7 @@ INLINE void narrow(const crumb_piece *t, const int pixels) {
 }
 
 static void narrow_piece(const crumb_piece *t) {
-    switch (t->pixels) {
-    case 1:
-        narrow(t, 1);
-        break;
-    case 2:
-        narrow(t, 2);
-        break;
-    case 3:
-        narrow(t, 3);
-        break;
-    case 4:
-        narrow(t, 4);
-        break;
-    case 5:
-        narrow(t, 5);
-        break;
-    case 6:
-        narrow(t, 6);
-        break;
-    }
+    CRUMB_PIXELS_6(t->pixels, narrow, t);
 }
 
 static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {

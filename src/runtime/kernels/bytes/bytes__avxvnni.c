@@ -3,8 +3,9 @@
 #include "base/ctx.h"
 #include "runtime/kernels/bytes/bytes.h"
 
-#define DOT(sum, in, w) _mm256_dpbusd_avx_epi32(sum, in, w)
-#include "runtime/kernels/piece__avx2.tmpl"
+#include "runtime/simd__avx2.tmpl"
+#define DOT(sum, in, w, turn) _mm256_dpbusd_avx_epi32(sum, in, w)
+#include "runtime/kernels/piece_vector.tmpl"
 
 static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
     crumb_piece_each(frame, t, dot_piece, PIXELS);

@@ -1,5 +1,5 @@
-/* The plain twin of the family "depthwise". Ahead of the rows of NEON in kernels.inc: those would sum one channel in a vector of
- * 16. */
+/* The plain twin of the family "depthwise". Ahead of the rows of other families in kernels.inc: those would sum one channel in
+ * a vector of 16. */
 #include "runtime/kernels/depthwise/depthwise.h"
 
 #include <math.h>

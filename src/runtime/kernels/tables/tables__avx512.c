@@ -12,12 +12,9 @@
  * in registers, 2 instructions (4 for 2 levels) for 8 sub-blocks. A word is then loaded four times, a byte further each time,
  * which gives every second unit without a shift; so a pair costs 2.75 instructions of the four ports, 39 GB/s of panel. The
  * panel is asked for ahead of use, since the loop itself looks ahead no more than two words. */
-#include "runtime/kernels/tables/tables.h"
+#include "runtime/simd__avx512.tmpl"
 
-#include <immintrin.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
+#include "runtime/kernels/tables/tables_stage.tmpl"
 
 /* Pixel p of a tile: four pointers reach 16 pixels with the address modes base + {0, 1, 2} * step and base + 3 * step. */
 INLINE const float *pixel(const float *const *x, size_t step, size_t step3, const int p) {
@@ -25,41 +22,6 @@ INLINE const float *pixel(const float *const *x, size_t step, size_t step3, cons
 }
 
 /* ---- Staging */
-
-INLINE __m512 table(const crumb_tables *tables, const float *x, const int group) {
-    __m512 sum = _mm512_mul_ps(_mm512_set1_ps(x[0]), _mm512_loadu_ps(tables->code[0]));
-#pragma GCC unroll 4
-    for (int i = 1; i < group; i++) {
-        sum = _mm512_fmadd_ps(_mm512_set1_ps(x[i]), _mm512_loadu_ps(tables->code[i]), sum);
-    }
-    return sum;
-}
-
-INLINE void stage_all(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels, const int group) {
-    const crumb_tables *tables = (const crumb_tables *)(const void *)frame;
-    const int32_t in = frame->in, whole = in / group * group;
-    const float *x = (const float *)(const void *)src;
-    float *to = (float *)(void *)dst;
-    for (int32_t p = 0; p < pixels; p++, x += frame->problem.channels) {
-        for (int32_t c = 0; c < whole; c += group, to += CRUMB_TABLES_ENTRIES) {
-            _mm512_store_ps(to, table(tables, x + c, group));
-        }
-        if (whole < in) {
-            float last[4] = {0};
-            memcpy(last, x + whole, (size_t)(in - whole) * sizeof(*x));
-            _mm512_store_ps(to, table(tables, last, group));
-            to += CRUMB_TABLES_ENTRIES;
-        }
-    }
-}
-
-static void stage_pixels(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels) {
-    if (frame->problem.w.levels == 2) {
-        stage_all(frame, dst, src, pixels, 4);
-    } else {
-        stage_all(frame, dst, src, pixels, 2);
-    }
-}
 
 /* A single pixel needs no tables. */
 static void stage(const crumb_frame *frame, uint8_t *dst, const uint8_t *src, int32_t pixels) {
@@ -133,7 +95,7 @@ INLINE void add_word(__m512 *acc, const uint8_t *w, const float *x, const crumb_
     crumb_frame_ahead(w, blocks);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++, x += 2 * group) {
-        const __m512 even = table(tables, x, group), odd = table(tables, x + group, group);
+        const __m512 even = table(tables, x, group, 0), odd = table(tables, x + group, group, 0);
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             const __m512i number = _mm512_loadu_si512(w + 64 * b + i);
@@ -151,7 +113,7 @@ INLINE const uint8_t *add_channels(__m512 *acc, const uint8_t *w, const float *x
         x += CRUMB_TABLES_WORD * group;
     }
     for (int32_t u = 0; u < units; u++, x += group) {
-        const __m512 entries = table(tables, x, group);
+        const __m512 entries = table(tables, x, group, 0);
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             const __m512i number = _mm512_srlv_epi32(_mm512_load_si512(w + 64 * b), _mm512_set1_epi32(4 * u));

@@ -1,8 +1,9 @@
 /* AVX2 for the family "winograd": vpmaddwd and vpaddd as in words__avx2.c, for 2.25 times the products. */
 #include "runtime/kernels/winograd/winograd.h"
 
-#define DOT(sum, in, w) _mm256_add_epi32(sum, _mm256_madd_epi16(in, w))
-#include "runtime/kernels/piece__avx2.tmpl"
+#include "runtime/simd__avx2.tmpl"
+#define DOT(sum, in, w, turn) w_add(sum, w_pairs(in, w))
+#include "runtime/kernels/piece_vector.tmpl"
 
 static const crumb_winograd_family family = {.multiply = dot_piece, .pixels = PIXELS};
 

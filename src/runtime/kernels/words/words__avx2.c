@@ -3,8 +3,9 @@
  * which is why codes are made words when they are staged and packed. */
 #include "runtime/kernels/words/words.h"
 
-#define DOT(sum, in, w) _mm256_add_epi32(sum, _mm256_madd_epi16(in, w))
-#include "runtime/kernels/piece__avx2.tmpl"
+#include "runtime/simd__avx2.tmpl"
+#define DOT(sum, in, w, turn) w_add(sum, w_pairs(in, w))
+#include "runtime/kernels/piece_vector.tmpl"
 
 static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
     crumb_piece_each(frame, t, dot_piece, PIXELS);
