@@ -45,8 +45,8 @@ INLINE void add_unit(__m512i *acc, const piece *t, const uint8_t *w, const uint8
 INLINE void add_word(__m512i *acc, const piece *t, const uint8_t *w, const uint8_t *x, int32_t units, const int bits,
                      const int pixels, const int blocks) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 8 / bits; u++) {
-        if (u < units) {
+    for (int u = 0; u < 4; u++) {
+        if (u < 8 / bits && u < units) {
             add_unit(acc, t, w, x + 4 * u, (unsigned)(u * bits), bits, pixels, blocks);
         }
     }
