@@ -146,7 +146,7 @@ crumb_status crumb_graph_node(crumb_graph *graph, const char *name, const crumb_
         crumb_params_preset(op->params, copy);
     }
     crumb_op_plan plan = {0};
-    crumb_status status = op->infer(graph->ctx, copy, inputs, x, &plan);
+    crumb_status status = crumb_op_infer(graph->ctx, op, copy, inputs, x, &plan);
     if (status == CRUMB_OK && !is_sane(plan.output)) {
         status = crumb_fail(graph->ctx, CRUMB_ERROR_SHAPE, "its output has more than 2^40 values, or none");
     }

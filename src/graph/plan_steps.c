@@ -20,7 +20,7 @@ static crumb_status infer_shapes(crumb_exec *exec) {
             x[k] = exec->value[node->input[k]].shape;
         }
         crumb_op_plan plan = {0};
-        crumb_status status = node->op->infer(exec->ctx, node->params, node->inputs, x, &plan);
+        crumb_status status = crumb_op_infer(exec->ctx, node->op, node->params, node->inputs, x, &plan);
         if (status != CRUMB_OK) {
             return status == CRUMB_ERROR_MEMORY ? status : crumb_fail_in(exec->ctx, status, "%s", node->name);
         }
@@ -150,7 +150,7 @@ static void plan_reference(const crumb_exec *exec, int first, exec_step *step) {
     for (int k = 0; k < node->inputs; k++) {
         x[k] = exec->value[node->input[k]].shape;
     }
-    node->op->infer(exec->ctx, node->params, node->inputs, x, &plan); /* succeeded in infer_shapes */
+    crumb_op_infer(exec->ctx, node->op, node->params, node->inputs, x, &plan); /* succeeded in infer_shapes */
     step->plan = (crumb_run_plan){.saved = plan.saved, .scratch = plan.scratch, .uses = node->op->uses & CRUMB_USES_X};
     step->plan.uses |= (node->op->uses & CRUMB_USES_Y) != 0 ? CRUMB_USES_OUTPUT : 0;
 }

@@ -394,7 +394,7 @@ static crumb_status set_batch_of_one(crumb_import_importer *im) {
         for (int k = 0; k < node->inputs; k++) {
             x[k] = graph->value[node->input[k]].shape;
         }
-        crumb_status status = node->op->infer(im->ctx, node->params, node->inputs, x, &plan);
+        crumb_status status = crumb_op_infer(im->ctx, node->op, node->params, node->inputs, x, &plan);
         if (status != CRUMB_OK) {
             return crumb_fail_in(im->ctx, status, "%s: %s, for one image", im->path, node->name);
         }

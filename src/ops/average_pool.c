@@ -4,10 +4,6 @@
 #include "ops/loops.h"
 #include "ops/window.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_pool(ctx, &CRUMB_OP_NAME(average_pool), params, inputs, x, plan);
-}
-
 /* One divided by the number of values that the mean is taken over. */
 static crumb_real share(const crumb_pool_params *p, const crumb_window *w) {
     int64_t count = p->count_include_pad ? p->kernel * crumb_window_width(p) : (w->bottom - w->top) * (w->right - w->left);
@@ -73,7 +69,7 @@ const crumb_op CRUMB_OP_NAME(average_pool) = {
     .input_names = "x",
     .params = table,
     .params_size = sizeof(crumb_pool_params),
-    .infer = infer,
+    .infer = crumb_infer_pool,
     .forward = forward,
     .backward = backward,
     .flops = crumb_flops_pool,

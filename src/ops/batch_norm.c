@@ -15,8 +15,8 @@
 
 enum { X, WEIGHT, BIAS, MEAN, VAR, TRACKED };
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(batch_norm);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     crumb_op_plan own;
     CRUMB_TRY(crumb_infer_per_channel(ctx, op, params, inputs, x, &own));
     if (!crumb_shape_equal(x[MEAN], x[WEIGHT]) || !crumb_shape_equal(x[VAR], x[WEIGHT]) || crumb_shape_count(x[TRACKED]) != 1) {

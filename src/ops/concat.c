@@ -7,9 +7,8 @@ static int axis_of(const void *params, crumb_shape x) {
     return (int)(axis < 0 ? axis + x.rank : axis);
 }
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(concat);
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     int axis = axis_of(params, x[0]);
     if (axis < 0 || axis >= x[0].rank) {
         return crumb_infer_fail(ctx, op, inputs, x, "there is no axis %lld",

@@ -40,10 +40,9 @@ static int64_t output_size(int64_t size, int64_t kernel, const crumb_conv2d_para
     return room < 0 ? -1 : room / p->stride + 1;
 }
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(conv2d);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_conv2d_params *p = params;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     if (x[0].rank != 4 || x[1].rank != 4) {
         return crumb_infer_fail(ctx, op, inputs, x, "x must be [N,H,W,C], weight [O,KH,KW,C/groups]");
     }

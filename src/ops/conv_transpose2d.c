@@ -33,10 +33,9 @@ static int64_t output_size(int64_t size, int64_t kernel, const crumb_conv_transp
     return (size - 1) * p->stride - 2 * p->padding + (kernel - 1) * p->dilation + 1 + p->output_padding;
 }
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(conv_transpose2d);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_conv_transpose2d_params *p = params;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     if (x[0].rank != 4 || x[1].rank != 4) {
         return crumb_infer_fail(ctx, op, inputs, x, "x must be [N,H,W,C], weight [C,KH,KW,O/groups]");
     }

@@ -9,10 +9,6 @@
 #include "ops/infer.h"
 #include "ops/loss.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_loss(ctx, &CRUMB_OP_NAME(distillation), params, inputs, x, plan);
-}
-
 static double row_loss(const crumb_op_call *call, int64_t n, int64_t class) {
     const crumb_distillation_params *p = call->params;
     int64_t classes = call->x[0].shape.dim[1];
@@ -75,7 +71,7 @@ const crumb_op CRUMB_OP_NAME(distillation) = {
     .params = table,
     .params_size = sizeof(crumb_distillation_params),
     .uses = CRUMB_USES_X,
-    .infer = infer,
+    .infer = crumb_infer_loss,
     .forward = forward,
     .backward = backward,
     .flops = flops,

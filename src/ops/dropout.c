@@ -4,8 +4,9 @@
 #include "ops/infer.h"
 #include "ops/loops.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_same(ctx, &CRUMB_OP_NAME(dropout), params, inputs, x, plan));
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
+    CRUMB_TRY(crumb_infer_same(ctx, op, params, inputs, x, plan));
     plan->saved = (size_t)crumb_shape_count(x[0]);
     return CRUMB_OK;
 }

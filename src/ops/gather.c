@@ -24,9 +24,8 @@ static sides sides_of(const crumb_op_call *call) {
     return s;
 }
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(gather);
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     int axis = axis_of(params, x[0]);
     if (axis < 0 || axis >= x[0].rank || x[1].rank != 1) {
         return crumb_infer_fail(ctx, op, inputs, x, "there is no axis %d, or index is no list",

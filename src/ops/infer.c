@@ -1,4 +1,4 @@
-/* What the shape rules share: arity, parameter ranges, error lines, the rules that several ops have in common. */
+/* Shape rules: arity, parameter ranges, error lines, the rules that several ops have in common. */
 #include "ops/infer.h"
 
 #include "ops/window.h"
@@ -29,7 +29,7 @@ static crumb_status check_list(crumb_ctx *ctx, const crumb_op *op, const crumb_p
     return CRUMB_OK;
 }
 
-crumb_status crumb_infer_begin(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs) {
+static crumb_status check_call(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs) {
     if (inputs < op->min_inputs || inputs > op->max_inputs) {
         return crumb_fail(ctx, CRUMB_ERROR_ARGUMENT, "%s: %d inputs given, it takes %d to %d (%s)", op->name, inputs,
                           op->min_inputs, op->max_inputs, op->input_names);
@@ -45,6 +45,12 @@ crumb_status crumb_infer_begin(crumb_ctx *ctx, const crumb_op *op, const void *p
         }
     }
     return CRUMB_OK;
+}
+
+crumb_status crumb_op_infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                            crumb_op_plan *plan) {
+    CRUMB_TRY(check_call(ctx, op, params, inputs));
+    return op->infer(ctx, op, params, inputs, x, plan);
 }
 
 crumb_status crumb_infer_fail(crumb_ctx *ctx, const crumb_op *op, int inputs, const crumb_shape *x, const char *format, ...) {
@@ -67,7 +73,10 @@ crumb_status crumb_infer_fail(crumb_ctx *ctx, const crumb_op *op, int inputs, co
 
 crumb_status crumb_infer_same(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                               crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+    (void)ctx;
+    (void)op;
+    (void)params;
+    (void)inputs;
     *plan = (crumb_op_plan){.output = x[0]};
     return CRUMB_OK;
 }
@@ -78,7 +87,7 @@ static bool is_per_channel(crumb_shape shape, crumb_shape x) {
 
 crumb_status crumb_infer_per_channel(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                                      crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+    (void)params;
     if (x[0].rank < 2) {
         return crumb_infer_fail(ctx, op, inputs, x, "x has no channels beside the batch");
     }
@@ -93,7 +102,7 @@ crumb_status crumb_infer_per_channel(crumb_ctx *ctx, const crumb_op *op, const v
 
 crumb_status crumb_infer_binary(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                                 crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+    (void)params;
     if (!crumb_shape_equal(x[0], x[1]) && !is_per_channel(x[1], x[0])) {
         return crumb_infer_fail(ctx, op, inputs, x, "shapes differ, and the second is not one value a channel");
     }
@@ -113,7 +122,6 @@ static int64_t pool_outputs(const crumb_pool_params *pool, int64_t kernel, int64
 
 crumb_status crumb_infer_pool(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                               crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     const crumb_pool_params *pool = params;
     if (x[0].rank != 4) {
         return crumb_infer_fail(ctx, op, inputs, x, "x must be [N,H,W,C]");
@@ -134,7 +142,7 @@ crumb_status crumb_infer_pool(crumb_ctx *ctx, const crumb_op *op, const void *pa
 
 crumb_status crumb_infer_loss(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                               crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
+    (void)params;
     if (x[0].rank != 2) {
         return crumb_infer_fail(ctx, op, inputs, x, "logits must be [N,classes]");
     }

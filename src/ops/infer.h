@@ -9,12 +9,11 @@
 /* The largest float: the range of parameters that may be any number. */
 #define CRUMB_REAL_LIMIT 3.4028234663852886e38
 
-/* The number of inputs against the op's arity, every parameter against its row's range. The first line of every infer. */
-crumb_status crumb_infer_begin(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs);
 /* SHAPE with "conv2d: <text> (x 1x32x32x16, weight 16x3x3x8)". */
 crumb_status crumb_infer_fail(crumb_ctx *ctx, const crumb_op *op, int inputs, const crumb_shape *x, const char *format, ...)
     CRUMB_PRINTF(5, 6);
-/* Output like x[0], which has at least two dimensions; each further input is one value a channel. */
+/* Rules that several ops have as their `infer`, or begin theirs with.
+ * Output like x[0], which has at least two dimensions; each further input is one value a channel. */
 crumb_status crumb_infer_per_channel(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
                                      crumb_op_plan *plan);
 /* Output like x[0] of any shape. */

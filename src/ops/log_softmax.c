@@ -1,10 +1,6 @@
 /* Logarithm of the softmax over the last dimension (softmax.h). */
 #include "ops/softmax.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_same(ctx, &CRUMB_OP_NAME(log_softmax), params, inputs, x, plan);
-}
-
 static void forward(crumb_op_call *call) {
     crumb_softmax_forward(call, true);
 }
@@ -20,7 +16,7 @@ const crumb_op CRUMB_OP_NAME(log_softmax) = {
     .max_inputs = 1,
     .input_names = "x",
     .uses = CRUMB_USES_Y,
-    .infer = infer,
+    .infer = crumb_infer_same,
     .forward = forward,
     .backward = backward,
     .flops = crumb_softmax_flops,

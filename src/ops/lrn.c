@@ -7,8 +7,9 @@
 
 #include <math.h>
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_same(ctx, &CRUMB_OP_NAME(lrn), params, inputs, x, plan));
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
+    CRUMB_TRY(crumb_infer_same(ctx, op, params, inputs, x, plan));
     plan->scratch = (size_t)crumb_shape_count(x[0]) * sizeof(crumb_real);
     return CRUMB_OK;
 }

@@ -6,8 +6,9 @@
 
 #include <math.h>
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    CRUMB_TRY(crumb_infer_pool(ctx, &CRUMB_OP_NAME(max_pool), params, inputs, x, plan));
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
+    CRUMB_TRY(crumb_infer_pool(ctx, op, params, inputs, x, plan));
     plan->saved = (size_t)crumb_shape_count(plan->output) * sizeof(uint16_t);
     return CRUMB_OK;
 }

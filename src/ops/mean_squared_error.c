@@ -4,10 +4,6 @@
 #include "ops/infer.h"
 #include "ops/loss.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_loss(ctx, &CRUMB_OP_NAME(mean_squared_error), params, inputs, x, plan);
-}
-
 static double row_loss(const crumb_op_call *call, int64_t n, int64_t class) {
     int64_t classes = call->x[0].shape.dim[1];
     const crumb_real *z = (const crumb_real *)call->x[0].data + n * classes;
@@ -48,7 +44,7 @@ const crumb_op CRUMB_OP_NAME(mean_squared_error) = {
     .input_names = "logits labels",
     .roles = {CRUMB_DATA, CRUMB_LABEL},
     .uses = CRUMB_USES_X0 | CRUMB_USES_X1,
-    .infer = infer,
+    .infer = crumb_infer_loss,
     .forward = forward,
     .backward = backward,
     .flops = flops,

@@ -2,10 +2,6 @@
 #include "ops/infer.h"
 #include "ops/loops.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_binary(ctx, &CRUMB_OP_NAME(mul), params, inputs, x, plan);
-}
-
 /* dst = (or +=) a * b, b with rows `step` apart */
 static void multiply(crumb_real *dst, const crumb_real *a, const crumb_real *b, int64_t rows, int64_t channels, int64_t step,
                      bool add) {
@@ -43,7 +39,7 @@ const crumb_op CRUMB_OP_NAME(mul) = {
     .input_names = "a b",
     .roles = {CRUMB_DATA, CRUMB_DATA},
     .uses = CRUMB_USES_X0 | CRUMB_USES_X1,
-    .infer = infer,
+    .infer = crumb_infer_binary,
     .forward = forward,
     .backward = backward,
     .flops = crumb_flops_elementwise,

@@ -63,12 +63,17 @@ typedef struct crumb_op {
     const crumb_param *params;
     size_t params_size;
     unsigned uses;
-    /* x[i].data may be NULL here. Errors name the op and the offending shapes. */
-    crumb_status (*infer)(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan);
+    /* The shape rule, called through crumb_op_infer alone. Errors name the op and the offending shapes. */
+    crumb_status (*infer)(crumb_ctx *ctx, const struct crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan);
     void (*forward)(crumb_op_call *call);
     void (*backward)(crumb_op_call *call);       /* NULL: not differentiable */
     double (*flops)(const void *params, int inputs, const crumb_shape *x, crumb_shape y); /* forward; multiply-add = 2; NULL: 0 */
 } crumb_op;
+
+/* The op's shape rule behind what holds for all: the number of inputs fits, every parameter is within its row's range. */
+crumb_status crumb_op_infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                            crumb_op_plan *plan);
 
 /* In the double build every descriptor gets a suffix, so both builds link into one test program. */
 #ifdef CRUMB_REAL_IS_DOUBLE

@@ -13,10 +13,9 @@ static crumb_box box_of(const crumb_pad_params *p, crumb_shape x) {
     return box;
 }
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(pad);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_pad_params *p = params;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     if (x[0].rank == 0 || p->before.count > x[0].rank || p->after.count > x[0].rank) {
         return crumb_infer_fail(ctx, op, inputs, x, "x has no axis for some of before %d, after %d", p->before.count,
                                 p->after.count);

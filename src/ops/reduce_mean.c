@@ -2,10 +2,9 @@
 #include "ops/broadcast.h"
 #include "ops/infer.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(reduce_mean);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_list *axes = &((const crumb_reduce_mean_params *)params)->axes;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     crumb_shape shape = x[0];
     for (int i = 0; i < axes->count; i++) {
         int64_t axis = (int64_t)axes->at[i] + (axes->at[i] < 0 ? shape.rank : 0);

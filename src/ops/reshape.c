@@ -2,10 +2,9 @@
 #include "ops/infer.h"
 #include "ops/loops.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(reshape);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_list *list = &((const crumb_reshape_params *)params)->shape;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     crumb_shape shape = {.rank = list->count};
     int64_t known = 1, count = crumb_shape_count(x[0]);
     int open = -1;

@@ -12,10 +12,9 @@
 enum { ASYMMETRIC, HALF_PIXEL, ALIGN_CORNERS, PYTORCH_HALF_PIXEL, HALF_PIXEL_SYMMETRIC };
 enum { FLOOR, CEIL, PREFER_FLOOR, PREFER_CEIL };
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(resize_nearest);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_resize_nearest_params *p = params;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     if (x[0].rank != 4) {
         return crumb_infer_fail(ctx, op, inputs, x, "x must be [N,H,W,C]");
     }

@@ -2,10 +2,6 @@
 #include "ops/infer.h"
 #include "ops/loops.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_per_channel(ctx, &CRUMB_OP_NAME(shift), params, inputs, x, plan);
-}
-
 static void forward(crumb_op_call *call) {
     int64_t channels = crumb_shape_last(call->y.shape), rows = crumb_shape_count(call->y.shape) / channels;
     const crumb_real *x = call->x[0].data, *bias = call->x[1].data;
@@ -35,7 +31,7 @@ const crumb_op CRUMB_OP_NAME(shift) = {
     .max_inputs = 2,
     .input_names = "x bias",
     .roles = {CRUMB_DATA, CRUMB_PARAM},
-    .infer = infer,
+    .infer = crumb_infer_per_channel,
     .forward = forward,
     .backward = backward,
     .flops = crumb_flops_elementwise,

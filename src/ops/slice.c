@@ -20,10 +20,9 @@ static crumb_box box_of(const crumb_slice_params *p, crumb_shape x) {
     return box;
 }
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(slice);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_slice_params *p = params;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     if (x[0].rank == 0 || p->start.count > x[0].rank || p->stop.count > x[0].rank || p->step.count > x[0].rank) {
         return crumb_infer_fail(ctx, op, inputs, x, "x has no axis for some of start %d, stop %d, step %d", p->start.count,
                                 p->stop.count, p->step.count);

@@ -5,10 +5,6 @@
 #include "ops/infer.h"
 #include "ops/loss.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_loss(ctx, &CRUMB_OP_NAME(softmax_cross_entropy), params, inputs, x, plan);
-}
-
 static double row_loss(const crumb_op_call *call, int64_t n, int64_t class) {
     const crumb_softmax_cross_entropy_params *p = call->params;
     int64_t classes = call->x[0].shape.dim[1];
@@ -55,7 +51,7 @@ const crumb_op CRUMB_OP_NAME(softmax_cross_entropy) = {
     .params = table,
     .params_size = sizeof(crumb_softmax_cross_entropy_params),
     .uses = CRUMB_USES_X0 | CRUMB_USES_X1,
-    .infer = infer,
+    .infer = crumb_infer_loss,
     .forward = forward,
     .backward = backward,
     .flops = flops,

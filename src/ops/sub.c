@@ -2,10 +2,6 @@
 #include "ops/infer.h"
 #include "ops/loops.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    return crumb_infer_binary(ctx, &CRUMB_OP_NAME(sub), params, inputs, x, plan);
-}
-
 static void forward(crumb_op_call *call) {
     int64_t channels = crumb_shape_last(call->y.shape), rows = crumb_shape_count(call->y.shape) / channels;
     int64_t step = crumb_binary_step(call);
@@ -46,7 +42,7 @@ const crumb_op CRUMB_OP_NAME(sub) = {
     .max_inputs = 2,
     .input_names = "a b",
     .roles = {CRUMB_DATA, CRUMB_DATA},
-    .infer = infer,
+    .infer = crumb_infer_binary,
     .forward = forward,
     .backward = backward,
     .flops = crumb_flops_elementwise,

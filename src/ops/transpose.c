@@ -2,10 +2,9 @@
 #include "ops/infer.h"
 #include "ops/loops.h"
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
-    const crumb_op *op = &CRUMB_OP_NAME(transpose);
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
     const crumb_list *order = &((const crumb_transpose_params *)params)->order;
-    CRUMB_TRY(crumb_infer_begin(ctx, op, params, inputs));
     crumb_shape shape = {.rank = x[0].rank};
     unsigned seen = 0;
     for (int i = 0; i < order->count && order->count == x[0].rank && order->at[i] < x[0].rank; i++) {

@@ -114,7 +114,9 @@ void crumb_quant_call_of(const crumb_op_call *op, crumb_quant_call *call) {
 
 /* ---- The op. */
 
-static crumb_status infer(crumb_ctx *ctx, const void *params, int inputs, const crumb_shape *x, crumb_op_plan *plan) {
+static crumb_status infer(crumb_ctx *ctx, const crumb_op *op, const void *params, int inputs, const crumb_shape *x,
+                          crumb_op_plan *plan) {
+    (void)op;
     const crumb_quant *site = params;
     const crumb_quantizer *row = site->quantizer;
     char text[CRUMB_SHAPE_TEXT];

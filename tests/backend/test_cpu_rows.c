@@ -122,7 +122,7 @@ static void add_node(crumb_ctx *ctx, chain *c, int i, bool swap) {
     for (int k = 0; k < node->inputs; k++) {
         node->x[k] = node->external[k] < 0 || (i == 0 && k == 0) ? x : c->query.x[node->external[k]];
     }
-    assert_ok(ctx, node->op->infer(ctx, node->params, node->inputs, node->x, &plan));
+    assert_ok(ctx, crumb_op_infer(ctx, node->op, node->params, node->inputs, node->x, &plan));
     node->y = plan.output;
     c->saved[i] = fresh((int64_t)plan.saved / 4 + 16, 0.0f, 0.0f);
     c->scratch[i] = fresh((int64_t)plan.scratch / 4 + 16, 0.0f, 0.0f);

@@ -48,15 +48,16 @@ static void test_infer(void **state) {
     test_site *t = test_site_make(ctx, "minmax", true, 8, CRUMB_SHAPE(4, 3, 3, 2));
     crumb_shape x[4] = {CRUMB_SHAPE(4, 3, 3, 2), CRUMB_SHAPE(4), CRUMB_SHAPE(4), CRUMB_SHAPE(1)};
     crumb_op_plan plan;
-    assert_ok(ctx, crumb_op_quantize.infer(ctx, &t->site, 4, x, &plan));
+    assert_ok(ctx, crumb_op_infer(ctx, &crumb_op_quantize, &t->site, 4, x, &plan));
     assert_true(crumb_shape_equal(plan.output, x[0]));
-    assert_fails(ctx, CRUMB_ERROR_SHAPE, "3 inputs, wants x and 3 states", crumb_op_quantize.infer(ctx, &t->site, 3, x, &plan));
+    assert_fails(ctx, CRUMB_ERROR_SHAPE, "3 inputs, wants x and 3 states",
+                 crumb_op_infer(ctx, &crumb_op_quantize, &t->site, 3, x, &plan));
     x[2] = CRUMB_SHAPE(3);
     assert_fails(ctx, CRUMB_ERROR_SHAPE, "state high is 3, wants 4 values",
-                 crumb_op_quantize.infer(ctx, &t->site, 4, x, &plan));
+                 crumb_op_infer(ctx, &crumb_op_quantize, &t->site, 4, x, &plan));
     x[0] = CRUMB_SHAPE(5, 3, 3, 2);
     assert_fails(ctx, CRUMB_ERROR_SHAPE, "weight is 5x3x3x2, the site has 4 channels",
-                 crumb_op_quantize.infer(ctx, &t->site, 4, x, &plan));
+                 crumb_op_infer(ctx, &crumb_op_quantize, &t->site, 4, x, &plan));
     test_site_free(t);
 }
 
