@@ -13,6 +13,7 @@ enum { WIDTH = 420, HEIGHT = 250, PARTS = 180 };
 
 typedef struct chart {
     const char *title, *unit;
+    enum { ALWAYS, ONE, SEVERAL } runs; /* of the report: when it is drawn */
     crumb_column column[2];
     const char *name[2]; /* name[1] NULL: one column */
     bool percent;        /* accuracies: the range is that of the trained epochs */
@@ -22,13 +23,32 @@ typedef struct chart {
     bool rate;           /* the learning rate */
 } chart;
 
-static const chart one_run[] = {
+static const chart charts[] = {
     {.title = "Top-1 accuracy",
+     .runs = ONE,
      .unit = "%",
      .column = {CRUMB_COLUMN_VAL_TOP1, CRUMB_COLUMN_TRAIN_TOP1},
      .name = {"validation", "training"},
      .percent = true},
-    {.title = "Loss", .unit = "nats", .column = {CRUMB_COLUMN_VAL_LOSS, CRUMB_COLUMN_LOSS}, .name = {"validation", "training"}},
+    {.title = "Validation top-1",
+     .runs = SEVERAL,
+     .unit = "%",
+     .column = {CRUMB_COLUMN_VAL_TOP1},
+     .name = {"validation"},
+     .percent = true},
+    {.title = "Training top-1",
+     .runs = SEVERAL,
+     .unit = "%",
+     .column = {CRUMB_COLUMN_TRAIN_TOP1},
+     .name = {"training"},
+     .percent = true},
+    {.title = "Loss",
+     .runs = ONE,
+     .unit = "nats",
+     .column = {CRUMB_COLUMN_VAL_LOSS, CRUMB_COLUMN_LOSS},
+     .name = {"validation", "training"}},
+    {.title = "Validation loss", .runs = SEVERAL, .unit = "nats", .column = {CRUMB_COLUMN_VAL_LOSS}, .name = {"validation"}},
+    {.title = "Training loss", .runs = SEVERAL, .unit = "nats", .column = {CRUMB_COLUMN_LOSS}, .name = {"training"}},
     {.title = "Loss added by strategies", .unit = "", .column = {CRUMB_COLUMN_EXTRA_LOSS}, .name = {"added"}, .zero = true},
     {.title = "Learning rate", .unit = "", .column = {CRUMB_COLUMN_LR}, .name = {"end of epoch"}, .zero = true, .rate = true},
     {.title = "Weights quantized",
@@ -38,33 +58,21 @@ static const chart one_run[] = {
      .zero = true,
      .stairs = true},
     {.title = "Bits",
+     .runs = ONE,
      .unit = "",
      .column = {CRUMB_COLUMN_WEIGHT_BITS, CRUMB_COLUMN_ACTIVATION_BITS},
      .name = {"weights", "activations"},
      .stairs = true,
      .bits = true},
-};
-
-static const chart many_runs[] = {
-    {.title = "Validation top-1", .unit = "%", .column = {CRUMB_COLUMN_VAL_TOP1}, .name = {"validation"}, .percent = true},
-    {.title = "Training top-1", .unit = "%", .column = {CRUMB_COLUMN_TRAIN_TOP1}, .name = {"training"}, .percent = true},
-    {.title = "Validation loss", .unit = "nats", .column = {CRUMB_COLUMN_VAL_LOSS}, .name = {"validation"}},
-    {.title = "Training loss", .unit = "nats", .column = {CRUMB_COLUMN_LOSS}, .name = {"training"}},
-    {.title = "Loss added by strategies", .unit = "", .column = {CRUMB_COLUMN_EXTRA_LOSS}, .name = {"added"}, .zero = true},
-    {.title = "Learning rate", .unit = "", .column = {CRUMB_COLUMN_LR}, .name = {"end of epoch"}, .zero = true, .rate = true},
-    {.title = "Weights quantized",
-     .unit = "share",
-     .column = {CRUMB_COLUMN_QUANTIZED},
-     .name = {"share"},
-     .zero = true,
-     .stairs = true},
     {.title = "Weight bits",
+     .runs = SEVERAL,
      .unit = "",
      .column = {CRUMB_COLUMN_WEIGHT_BITS},
      .name = {"weights"},
      .stairs = true,
      .bits = true},
     {.title = "Activation bits",
+     .runs = SEVERAL,
      .unit = "",
      .column = {CRUMB_COLUMN_ACTIVATION_BITS},
      .name = {"activations"},
@@ -402,11 +410,9 @@ static crumb_status draw_chart(drawing *d) {
 /* ---- The section. */
 
 static crumb_status draw_charts(crumb_page *page, double *x, double *y) {
-    bool alone = page->report->runs == 1;
-    const chart *charts = alone ? one_run : many_runs;
-    size_t count = alone ? sizeof(one_run) / sizeof(chart) : sizeof(many_runs) / sizeof(chart);
+    const unsigned other = page->report->runs == 1 ? SEVERAL : ONE;
     crumb_status status = CRUMB_OK;
-    for (size_t i = 0; i < count && status == CRUMB_OK; i++) {
+    for (size_t i = 0; i < sizeof(charts) / sizeof(charts[0]) && status == CRUMB_OK; i++) {
         drawing d = {.page = page,
                      .chart = &charts[i],
                      .data = {.ctx = page->ctx},
@@ -415,7 +421,7 @@ static crumb_status draw_charts(crumb_page *page, double *x, double *y) {
                      .y = y,
                      .least = INFINITY,
                      .most = -INFINITY};
-        if (worth_drawing(&d)) {
+        if (charts[i].runs != other && worth_drawing(&d)) {
             status = draw_chart(&d);
         }
         crumb_free(page->ctx, d.data.at);

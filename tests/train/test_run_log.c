@@ -48,7 +48,9 @@ static void clear(void) {
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         unlink(path);
     }
-    closedir(opened);
+    if (opened != NULL) {
+        closedir(opened);
+    }
 }
 
 static int count_files(const char *beginning) {
@@ -84,90 +86,105 @@ static int epochs_logged(crumb_ctx *ctx, int64_t epochs[8]) {
     return count;
 }
 
+/* A recipe in a context of its own, and the log of its run. */
+typedef struct fixture {
+    test_memory memory;
+    crumb_ctx *ctx;
+    crumb_recipe *recipe;
+    crumb_run_log *log;
+} fixture;
+
+static void begin(fixture *f) {
+    *f = (fixture){0};
+    f->ctx = test_ctx(&f->memory, 1);
+    assert_ok(f->ctx, parse(f->ctx, &f->recipe));
+}
+
+/* A new run, or one that goes on at `position` behind `step` steps. */
+static void open_log(fixture *f, int64_t position, int64_t step) {
+    assert_ok(f->ctx, crumb_run_log_open(f->recipe, folder, position, step, &f->log));
+}
+
+static void end(fixture *f) {
+    crumb_recipe_free(f->recipe);
+    clear();
+    crumb_ctx_destroy(f->ctx);
+    assert_int_equal(f->memory.live, 0);
+}
+
 static void test_lines(void **state) {
     (void)state;
-    test_memory memory = {0};
-    crumb_ctx *ctx = test_ctx(&memory, 1);
-    crumb_recipe *recipe, *copy;
-    crumb_run_log *log;
-    assert_ok(ctx, parse(ctx, &recipe));
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, -1, 0, &log));
+    fixture f;
+    crumb_recipe *copy;
+    begin(&f);
+    open_log(&f, -1, 0);
     crumb_run_line line = line_of(1);
-    assert_ok(ctx, crumb_run_log_add(log, &line));
-    char *all = contents(ctx, "log.jsonl"); /* before the log is closed: lines are flushed */
+    assert_ok(f.ctx, crumb_run_log_add(f.log, &line));
+    char *all = contents(f.ctx, "log.jsonl"); /* before the log is closed: lines are flushed */
     assert_string_equal(all, "{\"phase\":\"train\",\"epoch\":1,\"step\":10,\"loss\":0.3333333333,\"extra_loss\":0.0,\"lr\":0.1,"
                              "\"lr_min\":0.05,\"lr_max\":0.2,"
                              "\"train_top1\":50.0,\"val_top1\":null,\"val_top5\":null,\"val_loss\":2.0,\"seconds\":3.0,"
                              "\"images_per_second\":100000.0,\"quantized\":0.5,\"weight_bits\":2,"
                              "\"activation_bits\":4}\n");
-    crumb_free(ctx, all);
+    crumb_free(f.ctx, all);
     line.figure = figures;
     line.figures = 2;
-    assert_ok(ctx, crumb_run_log_add(log, &line));
-    char *both = contents(ctx, "log.jsonl");
+    assert_ok(f.ctx, crumb_run_log_add(f.log, &line));
+    char *both = contents(f.ctx, "log.jsonl");
     assert_non_null(strstr(both, "}\n{"));
     assert_non_null(strstr(both, ",\"activation_bits\":4,\"figures\":{\"a.levels.\\\"x\\\"\":null}}\n"));
-    crumb_free(ctx, both);
-    crumb_run_log_close(log);
-    char *yaml = contents(ctx, "recipe.yaml"); /* the copy is the same recipe */
-    assert_ok(ctx, crumb_recipe_parse(ctx, "copy", yaml, strlen(yaml), NULL, 0, NULL, NULL, &copy));
-    assert_memory_equal(recipe, copy, sizeof(*recipe));
-    crumb_free(ctx, yaml);
+    crumb_free(f.ctx, both);
+    crumb_run_log_close(f.log);
+    char *yaml = contents(f.ctx, "recipe.yaml"); /* the copy is the same recipe */
+    assert_ok(f.ctx, crumb_recipe_parse(f.ctx, "copy", yaml, strlen(yaml), NULL, 0, NULL, NULL, &copy));
+    assert_memory_equal(f.recipe, copy, sizeof(*copy));
+    crumb_free(f.ctx, yaml);
     assert_int_equal(count_files("events.out.tfevents."), 1);
-    crumb_recipe_free(recipe);
     crumb_recipe_free(copy);
-    clear();
-    crumb_ctx_destroy(ctx);
-    assert_int_equal(memory.live, 0);
+    end(&f);
 }
 
 /* Lines after the checkpoint are cut; a damaged log goes on in a new line. */
 static void test_resume(void **state) {
     (void)state;
-    test_memory memory = {0};
-    crumb_ctx *ctx = test_ctx(&memory, 1);
-    crumb_recipe *recipe;
-    crumb_run_log *log;
+    fixture f;
     int64_t position, epochs[8];
-    assert_ok(ctx, parse(ctx, &recipe));
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, -1, 0, &log));
+    begin(&f);
+    open_log(&f, -1, 0);
     for (int64_t epoch = 1; epoch <= 3; epoch++) {
         crumb_run_line line = line_of(epoch);
-        assert_ok(ctx, crumb_run_log_add(log, &line));
+        assert_ok(f.ctx, crumb_run_log_add(f.log, &line));
         if (epoch == 2) {
-            assert_ok(ctx, crumb_run_log_position(log, &position));
+            assert_ok(f.ctx, crumb_run_log_position(f.log, &position));
         }
     }
-    crumb_run_log_close(log);
-    assert_int_equal(epochs_logged(ctx, epochs), 3);
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, position, 20, &log));
-    assert_int_equal(epochs_logged(ctx, epochs), 2);
+    crumb_run_log_close(f.log);
+    assert_int_equal(epochs_logged(f.ctx, epochs), 3);
+    open_log(&f, position, 20);
+    assert_int_equal(epochs_logged(f.ctx, epochs), 2);
     crumb_run_line line = line_of(7);
-    assert_ok(ctx, crumb_run_log_add(log, &line));
-    assert_ok(ctx, crumb_run_log_position(log, &position));
-    crumb_run_log_close(log);
-    assert_int_equal(epochs_logged(ctx, epochs), 3);
+    assert_ok(f.ctx, crumb_run_log_add(f.log, &line));
+    assert_ok(f.ctx, crumb_run_log_position(f.log, &position));
+    crumb_run_log_close(f.log);
+    assert_int_equal(epochs_logged(f.ctx, epochs), 3);
     assert_true(epochs[0] == 1 && epochs[1] == 2 && epochs[2] == 7);
     assert_int_equal(count_files("events.out.tfevents."), 2);
 
-    char *all = contents(ctx, "log.jsonl"), path[256];
+    char *all = contents(f.ctx, "log.jsonl"), path[256];
     snprintf(path, sizeof(path), "%s/log.jsonl", folder);
     size_t first = strcspn(all, "\n");
-    assert_ok(ctx, crumb_file_write(ctx, path, all, first)); /* the newline is lost too */
-    crumb_free(ctx, all);
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, position, 20, &log));
-    assert_ok(ctx, crumb_run_log_add(log, &line));
-    crumb_run_log_close(log);
-    assert_int_equal(epochs_logged(ctx, epochs), 2);
+    assert_ok(f.ctx, crumb_file_write(f.ctx, path, all, first)); /* the newline is lost too */
+    crumb_free(f.ctx, all);
+    open_log(&f, position, 20);
+    assert_ok(f.ctx, crumb_run_log_add(f.log, &line));
+    crumb_run_log_close(f.log);
+    assert_int_equal(epochs_logged(f.ctx, epochs), 2);
     assert_true(epochs[0] == 1 && epochs[1] == 7);
 
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, -1, 0, &log)); /* a new run starts over */
-    crumb_run_log_close(log);
-    assert_int_equal(epochs_logged(ctx, epochs), 0);
-    crumb_recipe_free(recipe);
-    clear();
-    crumb_ctx_destroy(ctx);
-    assert_int_equal(memory.live, 0);
+    open_log(&f, -1, 0); /* a new run starts over */
+    crumb_run_log_close(f.log);
+    assert_int_equal(epochs_logged(f.ctx, epochs), 0);
+    end(&f);
 }
 
 static const crumb_train_result result = {.val_top1 = 91.25,
@@ -187,16 +204,13 @@ static const crumb_train_result result = {.val_top1 = 91.25,
 
 static void test_result(void **state) {
     (void)state;
-    test_memory memory = {0};
-    crumb_ctx *ctx = test_ctx(&memory, 1);
-    crumb_recipe *recipe;
-    crumb_run_log *log;
-    assert_ok(ctx, parse(ctx, &recipe));
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, -1, 0, &log));
+    fixture f;
+    begin(&f);
+    open_log(&f, -1, 0);
     assert_int_equal(count_files("result.json"), 0);
-    assert_ok(ctx, crumb_run_log_result(log, &result, figures, 2));
-    crumb_run_log_close(log);
-    char *all = contents(ctx, "result.json");
+    assert_ok(f.ctx, crumb_run_log_result(f.log, &result, figures, 2));
+    crumb_run_log_close(f.log);
+    char *all = contents(f.ctx, "result.json");
     json_t *object = json_loads(all, JSON_REJECT_DUPLICATES, NULL);
     const char *name, *model;
     double top1, top5, loss, best, floating, seconds, rate;
@@ -217,22 +231,19 @@ static void test_result(void **state) {
     assert_true(json_is_null(json_object_get(reported, "a.levels.\"x\"")));
     json_decref(object);
     crumb_train_result again;
-    assert_ok(ctx, crumb_run_log_read_result(ctx, folder, &again));
+    assert_ok(f.ctx, crumb_run_log_read_result(f.ctx, folder, &again));
     assert_true(isnan(again.direct_top1));
     again.direct_top1 = result.direct_top1; /* NaN bits */
     assert_memory_equal(&again, &result, sizeof(result));
     char path[256];
     snprintf(path, sizeof(path), "%s/result.json", folder);
-    assert_ok(ctx, crumb_file_write(ctx, path, "{\"val_top1\": 1}", 15));
-    assert_fails(ctx, CRUMB_ERROR_FORMAT, "val_top5 is missing", crumb_run_log_read_result(ctx, folder, &again));
-    assert_ok(ctx, crumb_file_write(ctx, path, "[", 1));
-    assert_fails(ctx, CRUMB_ERROR_FORMAT, "result.json", crumb_run_log_read_result(ctx, folder, &again));
+    assert_ok(f.ctx, crumb_file_write(f.ctx, path, "{\"val_top1\": 1}", 15));
+    assert_fails(f.ctx, CRUMB_ERROR_FORMAT, "val_top5 is missing", crumb_run_log_read_result(f.ctx, folder, &again));
+    assert_ok(f.ctx, crumb_file_write(f.ctx, path, "[", 1));
+    assert_fails(f.ctx, CRUMB_ERROR_FORMAT, "result.json", crumb_run_log_read_result(f.ctx, folder, &again));
     assert_memory_equal(&again.val_top1, &result.val_top1, sizeof(double)); /* untouched by failures */
-    crumb_free(ctx, all);
-    crumb_recipe_free(recipe);
-    clear();
-    crumb_ctx_destroy(ctx);
-    assert_int_equal(memory.live, 0);
+    crumb_free(f.ctx, all);
+    end(&f);
 }
 
 static crumb_status whole_run(crumb_ctx *ctx, void *user) {
@@ -281,37 +292,26 @@ static void test_allocations(void **state) {
 /* A line that does not fit on the disk is an error that names the file. */
 static void test_full_disk(void **state) {
     (void)state;
-    test_memory memory = {0};
-    crumb_ctx *ctx = test_ctx(&memory, 1);
-    crumb_recipe *recipe;
-    crumb_run_log *log;
+    fixture f;
     char path[256];
+    begin(&f);
     snprintf(path, sizeof(path), "%s/log.jsonl", folder);
-    assert_ok(ctx, crumb_folder_make(ctx, folder));
+    assert_ok(f.ctx, crumb_folder_make(f.ctx, folder));
     assert_int_equal(symlink("/dev/full", path), 0);
-    assert_ok(ctx, parse(ctx, &recipe));
-    assert_ok(ctx, crumb_run_log_open(recipe, folder, -1, 0, &log));
+    open_log(&f, -1, 0);
     crumb_run_line line = line_of(1);
-    assert_fails(ctx, CRUMB_ERROR_IO, "log.jsonl: No space left on device", crumb_run_log_add(log, &line));
-    crumb_run_log_close(log);
-    crumb_recipe_free(recipe);
-    clear();
-    crumb_ctx_destroy(ctx);
-    assert_int_equal(memory.live, 0);
+    assert_fails(f.ctx, CRUMB_ERROR_IO, "log.jsonl: No space left on device", crumb_run_log_add(f.log, &line));
+    crumb_run_log_close(f.log);
+    end(&f);
 }
 
 static void test_refused(void **state) {
     (void)state;
-    test_memory memory = {0};
-    crumb_ctx *ctx = test_ctx(&memory, 1);
-    crumb_recipe *recipe;
-    crumb_run_log *log;
-    assert_ok(ctx, parse(ctx, &recipe));
-    assert_fails(ctx, CRUMB_ERROR_IO, "/dev/null/run", crumb_run_log_open(recipe, "/dev/null/run", -1, 0, &log));
-    crumb_recipe_free(recipe);
+    fixture f;
+    begin(&f);
+    assert_fails(f.ctx, CRUMB_ERROR_IO, "/dev/null/run", crumb_run_log_open(f.recipe, "/dev/null/run", -1, 0, &f.log));
     crumb_run_log_close(NULL);
-    crumb_ctx_destroy(ctx);
-    assert_int_equal(memory.live, 0);
+    end(&f);
 }
 
 int main(void) {
