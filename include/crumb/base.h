@@ -1,6 +1,6 @@
 /* crumb/base.h - what every part of crumb shares: status codes, the context, parameter tables.
  *
- * Conventions of all three public headers
+ * Conventions of all public headers
  * - Every function that can fail returns a crumb_status. Results go through pointers and are untouched on failure; the
  *   context then holds a one-line message with the offending values (crumb_message).
  * - crumb_x_create / crumb_x_open pair with crumb_x_destroy / crumb_x_close; both accept NULL. Pointer arguments are
@@ -65,7 +65,7 @@ CRUMB_API crumb_status crumb_ctx_create(crumb_ctx **ctx, const crumb_settings *s
 CRUMB_API void crumb_ctx_destroy(crumb_ctx *ctx);
 /* The message of the last failure in this context, "" if none. Valid until the next failure. */
 CRUMB_API const char *crumb_message(const crumb_ctx *ctx);
-CRUMB_API int crumb_threads(const crumb_ctx *ctx);
+CRUMB_API int crumb_threads(const crumb_ctx *ctx); /* worker threads for computation, at least 1 */
 
 /* ---- Parameter tables: one row describes a parameter to recipes, range checks, `crumb info`, checkpoints and the docs. */
 

@@ -50,7 +50,7 @@ typedef struct crumb_packed_info {
     size_t file_bytes;
     double operations; /* one image; a multiply-accumulate is two */
 } crumb_packed_info;
-CRUMB_API void crumb_packed_describe(const crumb_packed *packed, crumb_packed_info *info);
+CRUMB_API void crumb_packed_describe(const crumb_packed *packed, crumb_packed_info *info); /* its texts live as long as `packed` */
 
 /* One node of the network, in order. */
 typedef struct crumb_packed_layer {
@@ -65,8 +65,8 @@ CRUMB_API bool crumb_packed_layer_at(const crumb_packed *packed, int index, crum
 /* Chooses a kernel for each layer and packs weights for it. Keeps `packed`. */
 CRUMB_API crumb_status crumb_plan_create(crumb_packed *packed, crumb_plan **plan);
 CRUMB_API void crumb_plan_destroy(crumb_plan *plan);
-/* The plan as text, one line a step: nodes fused into it, kernel, layout, bytes. Release with free of the context: lives as
- * long as the plan. */
+/* The plan as text, one line a step: nodes fused into it, kernel, layout, bytes. The text is the plan's and lives as long as
+ * it does. */
 CRUMB_API const char *crumb_plan_text(const crumb_plan *plan);
 
 typedef struct crumb_session_options {

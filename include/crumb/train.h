@@ -76,8 +76,8 @@ CRUMB_API crumb_status crumb_dataset_check(crumb_dataset *dataset, int64_t *coun
 
 typedef struct crumb_recipe crumb_recipe;
 
-/* Reads and checks a recipe. overrides[i] is "key.path=value" (as --set). Errors carry file, line and the nearest valid name. Text
- * values may contain ${NAME}: `environment` in crumb_recipe_load_with, else the process environment is NOT read. */
+/* Reads and checks a recipe. overrides[i] is "key.path=value" (as --set). Errors carry file, line and the nearest valid name.
+ * Texts may contain ${NAME}, which `lookup` resolves (NULL: not set, an error); crumb_recipe_load knows no variables. */
 typedef const char *(*crumb_lookup)(void *user, const char *name);
 CRUMB_API crumb_status crumb_recipe_load(crumb_ctx *ctx, const char *path, const char *const *overrides, int count,
                                          crumb_recipe **recipe);
@@ -92,7 +92,7 @@ CRUMB_API void crumb_recipe_free(crumb_recipe *recipe);
 CRUMB_API const char *crumb_recipe_name(const crumb_recipe *recipe);
 /* The effective recipe, every key written out, as YAML; release with crumb_text_free. */
 CRUMB_API crumb_status crumb_recipe_print(const crumb_recipe *recipe, char **yaml);
-/* The phases that training will go through, one line each. */
+/* The phases that training will go through, one line each; release likewise. */
 CRUMB_API crumb_status crumb_recipe_timeline(const crumb_recipe *recipe, char **text);
 CRUMB_API void crumb_text_free(crumb_ctx *ctx, char *text);
 
@@ -420,7 +420,7 @@ typedef struct crumb_bench_result {
     int64_t bytes;            /* activations, gradients, workspace of the training plan */
 } crumb_bench_result;
 /* Times `steps` training steps (after three to warm up), as many evaluation batches, and the loader alone, on the recipe's network
- * and data. *plan (may be NULL) gets the training plan as text. */
+ * and data. *plan (may be NULL) gets the training plan as text; crumb_text_free it. */
 CRUMB_API crumb_status crumb_bench_train(const crumb_recipe *recipe, int steps, crumb_bench_result *result, char **plan);
 
 #ifdef __cplusplus
