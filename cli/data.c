@@ -96,8 +96,7 @@ const cli_command cli_data = {
                 "crumb data cifar10:cifar-10-batches-bin:train      # reads every image once\n"
                 "crumb info loaders                                 # the kinds there are\n",
     .about = "A truncated file, a wrong magic number, a label out of range or an image that cannot be decoded is named with "
-             "file, offset "
-             "and value.",
+             "file, offset and value.",
     .options = options_table,
     .size = sizeof(data_options),
     .min_arguments = 1,

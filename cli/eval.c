@@ -65,9 +65,9 @@ const cli_command cli_eval = {
     .summary = "accuracy of a trained network",
     .examples = "crumb eval runs/demo-w2a2/best.safetensors --data digits\n"
                 "crumb eval model.safetensors --data cifar10:cifar-10-batches-bin:test --json\n",
-    .about = "MODEL is a .safetensors file that crumb wrote: it knows its network, quantizers and normalisation. Weights from "
-             "elsewhere "
-             "become one with crumb import. Accuracies are in percent, the loss is the mean cross-entropy in nats.",
+    .about = "MODEL is a .safetensors file that crumb wrote: it knows its network, quantizers and normalisation. Weights "
+             "from elsewhere become one with crumb import. Accuracies are in percent, the loss is the mean cross-entropy in "
+             "nats.",
     .options = options_table,
     .size = sizeof(eval_options),
     .min_arguments = 1,

@@ -228,12 +228,10 @@ const cli_command cli_export = {
                 "crumb export runs/demo-w2a2/best.safetensors -o net.c       # packed on the way\n"
                 "crumb export best.safetensors -o weights.safetensors        # quantized weights for a PyTorch module\n",
     .about =
-        "MODEL is a .crumb file, or a trained network, which is packed on the way. The C file needs no library, no "
-        "operating "
+        "MODEL is a .crumb file, or a trained network, which is packed on the way. The C file needs no library, no operating "
         "system and no allocation: weights are constants at their bits, activations lie in one static array, and the logits "
-        "are "
-        "those of crumb run, bit for bit. ONNX files take normalised images [batch, C, H, W]; docs/EXPORT.md describes their "
-        "forms. Weights for PyTorch have its names: floats that take the quantized values, or codes and scales.",
+        "are those of crumb run, bit for bit. ONNX files take normalised images [batch, C, H, W]; docs/EXPORT.md describes "
+        "their forms. Weights for PyTorch have its names: floats that take the quantized values, or codes and scales.",
     .options = options_table,
     .size = sizeof(export_options),
     .min_arguments = 1,

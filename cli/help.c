@@ -70,8 +70,7 @@ void cli_help(FILE *file) {
     fputc('\n', file);
     cli_wrap(file,
             "crumb trains networks whose weights and activations have 1 to 8 bits. --version tells which crumb this is. "
-            "Results go to "
-            "stdout, everything else to stderr; exit status 0 done, 1 failed, 2 usage.",
+            "Results go to stdout, everything else to stderr; exit status 0 done, 1 failed, 2 usage.",
             "", 100);
 }
 

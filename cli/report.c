@@ -168,12 +168,11 @@ const cli_command cli_report = {
                 "crumb report runs/methods                        # a folder that crumb compare wrote\n"
                 "crumb report runs/sqwa runs/plane                # a run, and a loss surface that crumb surface wrote\n"
                 "crumb report runs/* --json                       # the table alone, on stdout\n",
-    .about = "The page holds everything: no network and no scripts are needed to read it, light and dark follow the reader. It "
-             "shows the "
-             "result table, learning curves, rates, bits and phases, each layer's weights as histograms with the quantization "
-             "levels, the quantization errors, loss surfaces, and the effective recipes. Unfinished runs are shown as far as "
-             "they came; what "
-             "is missing or damaged is said in its place.\n\nPictures are drawn by gnuplot (Debian package gnuplot-nox).",
+    .about = "The page holds everything: no network and no scripts are needed to read it, light and dark follow the reader. "
+             "It shows the result table, learning curves, rates, bits and phases, each layer's weights as histograms with "
+             "the quantization levels, the quantization errors, loss surfaces, and the effective recipes. Unfinished runs "
+             "are shown as far as they came; what is missing or damaged is said in its place.\n\nPictures are drawn by "
+             "gnuplot (Debian package gnuplot-nox).",
     .options = options_table,
     .size = sizeof(report_options),
     .min_arguments = 1,

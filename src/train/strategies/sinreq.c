@@ -55,9 +55,8 @@ static const crumb_param table[] = {
 const crumb_strategy crumb_strategy_sinreq = {
     .name = "sinreq",
     .doc = "adds sin^2 of the weights to the loss, zero at the quantizer's levels, so that weights drift there",
-    .about = "The timeline stays as it is. At each step every layer of few bits adds its term to the loss, with the period and "
-             "phase of "
-             "its own quantizer; what they add is the log's extra_loss.",
+    .about = "The timeline stays as it is. At each step every layer of few bits adds its term to the loss, with the period "
+             "and phase of its own quantizer; what they add is the log's extra_loss.",
     .source = "Elthakeb et al., SinReQ, arXiv 1905.01416",
     .params = table,
     .params_size = sizeof(sinreq_params),

@@ -258,9 +258,8 @@ const crumb_strategy crumb_strategy_waveq = {
     .name = "waveq",
     .doc = "learns the bits of each layer's weights through the period of a sine in the loss",
     .about = "The timeline stays as it is. Layers with the recipe's common weight quantizer start at `start` bits and learn "
-             "their widths "
-             "until the last `frozen` part of the run, in which the widths are whole. The mean of the bits is reported every "
-             "epoch, each layer's width at the end of a phase.",
+             "their widths until the last `frozen` part of the run, in which the widths are whole. The mean of the bits is "
+             "reported every epoch, each layer's width at the end of a phase.",
     .source = "Elthakeb et al., WaveQ, arXiv 2003.00146",
     .params = table,
     .params_size = sizeof(waveq_params),
