@@ -61,8 +61,6 @@ crumb_expression crumb_emit_real(float value); /* "0.25f": the same float again 
 
 /* Element `at` of a value from memory, its channel `c`; arithmetic needs no more parentheses. */
 crumb_expression crumb_emit_read(crumb_emit *e, int32_t value, const char *at, const char *c);
-/* A value that the stage reads or makes, as a local pointer's name. */
-crumb_expression crumb_emit_pointer(const crumb_emit *e, int32_t value);
 /* Declarations of the pointers that elements are read and stored through. */
 void crumb_emit_pointers(crumb_emit *e);
 bool crumb_emit_reads(const crumb_emit *e, int32_t value); /* the stage reads the value from memory or table */

@@ -24,7 +24,8 @@ static bool is_root_input(const crumb_emit *e, int32_t value) {
     return false;
 }
 
-crumb_expression crumb_emit_pointer(const crumb_emit *e, int32_t value) {
+/* A value that the stage reads or makes, as a local pointer's name. */
+static crumb_expression pointer_of(const crumb_emit *e, int32_t value) {
     bool made = e->g->value[value].stage == e->s;
     bool only = made ? stored_values(e) == 1 : is_root_input(e, value) && e->g->packed->node[e->stage->root].inputs == 1;
     return only ? crumb_expression_of("%s", made ? "y" : "x") : crumb_expression_of("%s%d", made ? "y" : "x", (int)value);
@@ -41,7 +42,7 @@ crumb_expression crumb_emit_read(crumb_emit *e, int32_t value, const char *at, c
     case CRUMB_CODEGEN_LOGITS:
         return crumb_expression_of("logits[%s]", at);
     default:
-        return crumb_expression_of("%s[%s]%s", crumb_emit_pointer(e, value).text, at, crumb_codegen_is_codes(v) ? "" : ".real");
+        return crumb_expression_of("%s[%s]%s", pointer_of(e, value).text, at, crumb_codegen_is_codes(v) ? "" : ".real");
     }
 }
 
@@ -74,7 +75,7 @@ void crumb_emit_pointers(crumb_emit *e) {
             continue;
         }
         const char *constant = made ? "" : "const ";
-        crumb_expression pointer = crumb_emit_pointer(e, v);
+        crumb_expression pointer = pointer_of(e, v);
         if (crumb_codegen_is_codes(value)) {
             crumb_emit_line(e, "%suint8_t *const %s = (%suint8_t *)(arena + %d);", constant, pointer.text, constant,
                             (int)value->cell);
@@ -258,9 +259,9 @@ static void store(crumb_emit *e, int32_t value) {
     if (v->where == CRUMB_CODEGEN_LOGITS) {
         crumb_emit_line(e, "logits[i] = %s;", name);
     } else if (crumb_codegen_is_codes(v)) {
-        crumb_emit_line(e, "%s[i] = (uint8_t)%s;", crumb_emit_pointer(e, value).text, name);
+        crumb_emit_line(e, "%s[i] = (uint8_t)%s;", pointer_of(e, value).text, name);
     } else {
-        crumb_emit_line(e, "%s[i].real = %s;", crumb_emit_pointer(e, value).text, name);
+        crumb_emit_line(e, "%s[i].real = %s;", pointer_of(e, value).text, name);
     }
 }
 

@@ -54,7 +54,8 @@ const char *crumb_page_bits(int weight_bits, int activation_bits, char text[CRUM
     return text;
 }
 
-const char *crumb_page_bytes(double bytes, char text[CRUMB_PAGE_BITS]) {
+/* "1.2 MB" */
+static const char *bytes_text(double bytes, char text[CRUMB_PAGE_BITS]) {
     const char *const units[] = {"B", "kB", "MB", "GB"};
     int unit = 0;
     while (bytes >= 999.5 && unit < 3) {
@@ -133,8 +134,8 @@ static void print_run(crumb_page *page, const crumb_run *run) {
     crumb_text_print(&page->html, "<td>%" PRId64 "</td>", run->epochs);
     crumb_page_cell(page, duration(run->seconds, text));
     crumb_page_number(page, run->speed, 0);
-    crumb_page_cell(page, crumb_page_bytes((double)run->file_bytes, text));
-    crumb_page_cell(page, crumb_page_bytes(run->packed_bytes, text));
+    crumb_page_cell(page, bytes_text((double)run->file_bytes, text));
+    crumb_page_cell(page, bytes_text(run->packed_bytes, text));
     crumb_text_print(&page->html, "</tr>\n");
 }
 

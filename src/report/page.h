@@ -61,8 +61,6 @@ void crumb_page_cell(crumb_page *page, const char *text);
 /* Bits of weights and activations: "W2 A8", "float". */
 enum { CRUMB_PAGE_BITS = 32 };
 const char *crumb_page_bits(int weight_bits, int activation_bits, char text[CRUMB_PAGE_BITS]);
-/* "1.2 MB" */
-const char *crumb_page_bytes(double bytes, char text[CRUMB_PAGE_BITS]);
 extern const char crumb_page_style[];
 /* The smallest of ..., 0.1, 0.2, 0.5, 1, 2, 5, ... that cuts `range` into at most `most` parts. */
 double crumb_nice_step(double range, int most);

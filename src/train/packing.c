@@ -18,7 +18,7 @@ crumb_status crumb_network_pixels(const crumb_network *network, float mean[4], f
     return CRUMB_OK;
 }
 
-crumb_status crumb_network_lower(crumb_network *network, crumb_packed **packed) {
+static crumb_status lower_network(crumb_network *network, crumb_packed **packed) {
     float mean[4], deviation[4];
     crumb_lower_facts facts = {
         .model = network->recipe->model.model->name, .class_names = network->class_names, .mean = mean, .deviation = deviation};
@@ -28,7 +28,7 @@ crumb_status crumb_network_lower(crumb_network *network, crumb_packed **packed) 
 
 crumb_status crumb_network_pack(crumb_network *network, const char *path) {
     crumb_packed *packed;
-    CRUMB_TRY(crumb_network_lower(network, &packed));
+    CRUMB_TRY(lower_network(network, &packed));
     crumb_status status = crumb_packed_write(packed, path);
     crumb_packed_close(packed);
     return status;
@@ -40,7 +40,7 @@ crumb_status crumb_packed_load(crumb_ctx *ctx, const char *path, crumb_packed **
         return crumb_packed_open(ctx, path, packed);
     }
     CRUMB_TRY(crumb_network_open(ctx, path, &network));
-    crumb_status status = crumb_network_lower(network, packed);
+    crumb_status status = lower_network(network, packed);
     crumb_network_close(network);
     return status;
 }

@@ -5,7 +5,6 @@
 #include "lower/lower.h"
 #include "train/network.h"
 
-crumb_status crumb_network_lower(crumb_network *network, crumb_packed **packed);
 /* The normalisation that the network's file says, a value a channel; UNSUPPORTED if it says none. */
 crumb_status crumb_network_pixels(const crumb_network *network, float mean[4], float deviation[4]);
 

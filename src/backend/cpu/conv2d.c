@@ -9,8 +9,6 @@
 #include "backend/cpu/conv_pass.h"
 #include "backend/cpu/onednn.h"
 
-#include <string.h>
-
 enum { FORWARD = 0, BACKWARD_DATA = 1, BACKWARD_WEIGHTS = 2, PASSES = 3 };
 
 struct crumb_conv2d_plan {
@@ -21,7 +19,6 @@ struct crumb_conv2d_plan {
     crumb_conv_gradient gradient;
     crumb_onednn_conv *dnnl[PASSES];
     size_t workspace, dx_offset; /* dx_offset: where oneDNN's dx waits to be accumulated */
-    char text[96];
 };
 
 int64_t crumb_conv2d_out_h(const crumb_conv2d_shape *s) {
@@ -91,7 +88,6 @@ static crumb_status plan_pass(crumb_ctx *ctx, crumb_conv2d_plan *p, int pass, un
 
 crumb_status crumb_conv2d_plan_create(crumb_ctx *ctx, const crumb_conv2d_shape *shape, int threads, unsigned allow,
                                       crumb_conv2d_plan **out) {
-    static const char *const names[PASSES] = {"forward ", ", backward-data ", ", backward-weights "};
     if (!shape_is_valid(shape)) {
         return crumb_fail(ctx, CRUMB_ERROR_SHAPE, "conv2d: %lld x %lld x %lld through %lld x %lld, %lld groups",
                           (long long)shape->h, (long long)shape->w, (long long)shape->c, (long long)shape->kh,
@@ -109,7 +105,6 @@ crumb_status crumb_conv2d_plan_create(crumb_ctx *ctx, const crumb_conv2d_shape *
             crumb_conv2d_plan_destroy(ctx, p);
             return status;
         }
-        strcat(strcat(p->text, names[pass]), p->own[pass] ? "own" : "dnnl");
     }
     *out = p;
     return CRUMB_OK;
@@ -127,10 +122,6 @@ void crumb_conv2d_plan_destroy(crumb_ctx *ctx, crumb_conv2d_plan *p) {
 
 size_t crumb_conv2d_plan_workspace(const crumb_conv2d_plan *p) {
     return p->workspace;
-}
-
-const char *crumb_conv2d_plan_describe(const crumb_conv2d_plan *p) {
-    return p->text;
 }
 
 static void add_bias(float *y, const float *bias, int64_t rows, int64_t o, int threads) {

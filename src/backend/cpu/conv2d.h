@@ -50,9 +50,6 @@ void crumb_conv2d_plan_destroy(crumb_ctx *ctx, crumb_conv2d_plan *plan);
 /* Bytes that each of the three calls may scribble on; one buffer, aligned to 64, serves every plan. */
 size_t crumb_conv2d_plan_workspace(const crumb_conv2d_plan *plan);
 
-/* A line such as "forward own, backward-data own, backward-weights dnnl"; lives as long as the plan. */
-const char *crumb_conv2d_plan_describe(const crumb_conv2d_plan *plan);
-
 /* The three passes return 0, or 1 if the library refused a call that it had planned.
  * y <- conv(x, w) + bias; bias may be NULL. */
 int crumb_conv2d_forward(const crumb_conv2d_plan *plan, float *y, const float *x, const float *w, const float *bias,
