@@ -298,7 +298,7 @@ static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
 }
 
 /* Times of a permute and add, in one vector of channels and in two, and of a vpdpbusd of the family "bytes", in tenths of the
- * last, as bench/bench_kernels measures them in 3x3 convolutions of 64 and 128 channels. */
+ * last, as crumb bench kernels measures them in 3x3 convolutions of 64 and 128 channels. */
 enum { ONE = 29, TWO = 20, DOT = 10 };
 
 /* Where it beats vpdpbusd: few channels fill too little of a vector here, and one of 16 lanes there. */

@@ -177,7 +177,7 @@ static void tile(const crumb_frame *frame, const crumb_frame_tile *t) {
     tiles[!plan->xor ][t->blocks - 1][t->pixels * plan->x](frame, t);
 }
 
-/* Where it beats the others. A triple takes 1.6 times a vpdpbusd; with what a tile costs besides, 2.2 (bench/bench_kernels). Of
+/* Where it beats the others. A triple takes 1.6 times a vpdpbusd; with what a tile costs besides, 2.2 (crumb bench kernels). Of
  * four triples for 64 products the family "lookup" takes less time, but a panel of 8 bits for 2 or 3 weights: with one pixel,
  * reading it decides. */
 enum { TRIPLE = 22, DOT = 10 };
