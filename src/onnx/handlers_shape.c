@@ -208,6 +208,9 @@ crumb_status crumb_import_concat(const crumb_import_node *n) {
     bool last = false;
     CRUMB_TRY(crumb_import_int(n, "axis", 1, &given));
     CRUMB_TRY(crumb_import_axis(n, given, shape.rank, &axis));
+    if (n->inputs == 1) {
+        return crumb_import_set_same(n, 0, n->x[0]);
+    }
     shape.dim[axis] = 0;
     for (int k = 0; k < n->inputs; k++) {
         if (n->x[k] == NULL || n->x[k]->shape.rank != shape.rank) {

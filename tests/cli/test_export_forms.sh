@@ -31,6 +31,10 @@ for form in qonnx nbits qdq "qdq --opset 25" qcdq; do
     [[ $(value "$work/stdout" top1) == "$top1" ]] || wrong "--form $form: what comes back computes something else"
     ((10 * $(stat -c %s "$work/back.crumb") < 11 * $(stat -c %s "$packed"))) || wrong "--form $form: what comes back is larger"
 done
+expect 0 export "$packed" -o "$work/two.onnx" --form qdq --opset 25
+expect 0 import "$work/two.onnx" -o "$work/two.safetensors"
+expect 0 pack "$work/two.safetensors" -o "$work/two.crumb"
+grep -qE '^fc1.* 2 +2 ' "$work/stdout" || wrong "int2 weights of a linear layer come back to floats"
 crumb data digits --sheet "$work/sheet.png" --columns 3 --rows 2
 expect 0 run "$work/back.crumb" "$work/sheet.png" --top 3
 grep -qE "^ +[0-9.]+ % +([0-9]) +\\1\$" "$work/stdout" || wrong "no class names came back"
