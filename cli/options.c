@@ -130,6 +130,18 @@ static int parse_option(cli *self, int argc, char **argv, int *at, void *options
     return set(self, option, common ? (void *)&self->common : options, value);
 }
 
+/* Results name the files they are of, and JSON is UTF-8. */
+static int check_texts(const cli *self, int argc, char **argv) {
+    for (int i = 0; self->common.json && i < argc; i++) {
+        json_t *text = json_string(argv[i]);
+        if (text == NULL) {
+            return cli_usage(self, "\"%s\" is not UTF-8, so --json cannot name it", argv[i]);
+        }
+        json_decref(text);
+    }
+    return CLI_DONE;
+}
+
 int cli_parse(cli *self, int argc, char **argv, void *options) {
     bool only_arguments = false;
     for (int i = 0; i < argc; i++) {
@@ -153,7 +165,7 @@ int cli_parse(cli *self, int argc, char **argv, void *options) {
     if (self->arguments > self->command->max_arguments) {
         return cli_usage(self, "\"%s\" is one argument too many", self->argument[self->command->max_arguments]);
     }
-    return CLI_DONE;
+    return check_texts(self, argc, argv);
 }
 
 int cli_check_out(const cli *self, const char *out) {

@@ -90,6 +90,11 @@ refuses 2 "--limit is for --data" run packed.crumb x.png --limit 3
 refuses 1 "nosuch" info nosuch
 ! grep -q "did you mean" stderr || wrong "nosuch is no slip"
 
+# JSON names files, in UTF-8; other names are no trouble without it.
+refuses 2 "is not UTF-8" run packed.crumb $'\xff.png' --json
+refuses 2 "is not UTF-8" info --json $'\xff.crumb'
+refuses 1 "cannot open" info $'\xff.crumb'
+
 # The file that is read is not the file to write, and a device is not replaced.
 cp text.safetensors kept
 refuses 2 "text.safetensors is the file that is read" pack text.safetensors -o ./text.safetensors
