@@ -2,6 +2,7 @@
  * .png, .jpg and .jpeg files. Classes are sorted by name (those of the training folder where there is one, so that both splits
  * agree). Files are decoded when they are read. */
 #include "base/file.h"
+#include "base/utf8.h"
 #include "data/held.h"
 #include "data/readers.h"
 
@@ -299,6 +300,33 @@ static crumb_status list_split(crumb_ctx *ctx, folder *state, const char *train)
     return status;
 }
 
+/* Names travel with the network, as lines and as JSON. */
+static bool is_line(const char *name) {
+    for (size_t at = 0, length = strlen(name), step; at < length; at += step) {
+        uint32_t point;
+        step = crumb_utf8_next(name + at, length - at, &point);
+        if (step == 0 || point < 0x20 || (point >= 0x7f && point < 0xa0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static crumb_status name_classes(crumb_ctx *ctx, folder *state, const char *train) {
+    state->class_names = crumb_alloc(ctx, state->classes.count, sizeof(*state->class_names));
+    if (state->class_names == NULL) {
+        return CRUMB_ERROR_MEMORY;
+    }
+    for (size_t k = 0; k < state->classes.count; k++) {
+        state->class_names[k] = names_at(&state->classes, k);
+        if (!is_line(state->class_names[k])) {
+            return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s/%s: the name of a class is not UTF-8, or has control characters",
+                              train, state->class_names[k]);
+        }
+    }
+    return CRUMB_OK;
+}
+
 static crumb_status folder_open(crumb_ctx *ctx, const char *path, const char *split, uint64_t seed, crumb_dataset *dataset) {
     (void)seed;
     char train[PATH_ROOM];
@@ -313,13 +341,7 @@ static crumb_status folder_open(crumb_ctx *ctx, const char *path, const char *sp
     dataset->close = folder_close;
     CRUMB_TRY(find_roots(ctx, path, split, state, train));
     CRUMB_TRY(list_split(ctx, state, train));
-    state->class_names = crumb_alloc(ctx, state->classes.count, sizeof(*state->class_names));
-    if (state->class_names == NULL) {
-        return CRUMB_ERROR_MEMORY;
-    }
-    for (size_t k = 0; k < state->classes.count; k++) {
-        state->class_names[k] = names_at(&state->classes, k);
-    }
+    CRUMB_TRY(name_classes(ctx, state, train));
     dataset->info.count = (int64_t)state->files.count;
     dataset->info.channels = 3;
     dataset->info.classes = (int)state->classes.count;

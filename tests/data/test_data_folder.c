@@ -116,6 +116,23 @@ static void layouts_that_are_refused(void **state) {
     assert_open_fails(f->ctx, CRUMB_ERROR_IO, "No such file", f->spec);
 }
 
+/* What could not be written into a model's file is refused before training. */
+static void names_that_are_no_lines(void **state) {
+    fixture *f = *state;
+    static const char *const names[] = {"\xff", "a\nb", "\xc2\x85"};
+    for (int i = 0; i < 3; i++) {
+        char from[128], to[128];
+        const char *before = i == 0 ? "ant" : names[i - 1];
+        if (i == 0) {
+            make_classes(f, "train");
+        }
+        snprintf(from, sizeof(from), "%s/train/%s", f->folder, before);
+        snprintf(to, sizeof(to), "%s/train/%s", f->folder, names[i]);
+        assert_int_equal(rename(from, to), 0);
+        assert_open_fails(f->ctx, CRUMB_ERROR_FORMAT, "the name of a class is not UTF-8", f->spec);
+    }
+}
+
 /* One bad picture among good ones: found when it is read, or at once when already its header is bad. */
 static void picture_fails(fixture *f, bytes wrong, const char *words) {
     crumb_picture picture;
@@ -169,6 +186,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(classes_are_sorted_and_pictures_decoded, setup, fixture_drop),
         cmocka_unit_test_setup_teardown(one_folder_serves_both_splits, setup, fixture_drop),
         cmocka_unit_test_setup_teardown(layouts_that_are_refused, setup, fixture_drop),
+        cmocka_unit_test_setup_teardown(names_that_are_no_lines, setup, fixture_drop),
         cmocka_unit_test_setup_teardown(pictures_that_are_refused, setup, fixture_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
