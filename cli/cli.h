@@ -103,9 +103,9 @@ struct cli {
  * or CLI_USAGE (said on stderr). */
 int cli_parse(cli *self, int argc, char **argv, void *options);
 
-/* A command that turns its first argument into the file `out`: CLI_USAGE (said) if that is missing, or would replace the
- * argument. */
-int cli_check_out(const cli *self, const char *out);
+/* A command that turns its first argument into the file `out`: CLI_USAGE (said) if that is missing, would replace the argument,
+ * or ends like another kind of file than `ending`. NULL: any ending. */
+int cli_check_out(const cli *self, const char *out, const char *ending);
 
 /* ---- Messages, on stderr, one line each. */
 

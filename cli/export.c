@@ -188,7 +188,7 @@ static int write_file(const cli *self, const export_options *options, const expo
 static int run(cli *self, const void *given) {
     const export_options *options = given;
     export_source source = {NULL, NULL};
-    int code = cli_check_out(self, options->out);
+    int code = cli_check_out(self, options->out, NULL);
     if (code != CLI_DONE) {
         return code;
     }

@@ -18,7 +18,7 @@ static bool is_onnx(const char *path) {
 
 static int check(const cli *self, const import_options *options, int64_t size[3]) {
     bool onnx = is_onnx(self->argument[0]);
-    int code = cli_check_out(self, options->out);
+    int code = cli_check_out(self, options->out, ".safetensors");
     if (code != CLI_DONE) {
         return code;
     }

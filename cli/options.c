@@ -168,10 +168,17 @@ int cli_parse(cli *self, int argc, char **argv, void *options) {
     return check_texts(self, argc, argv);
 }
 
-int cli_check_out(const cli *self, const char *out) {
+int cli_check_out(const cli *self, const char *out, const char *ending) {
+    static const char *const endings[] = {".crumb", ".safetensors", ".onnx", ".c"};
     struct stat from, to;
     if (out == NULL) {
         return cli_usage(self, "--out is missing");
+    }
+    const char *dot = strrchr(out, '.');
+    for (size_t i = 0; dot != NULL && ending != NULL && i < sizeof(endings) / sizeof(endings[0]); i++) {
+        if (strcmp(dot, endings[i]) == 0 && strcmp(dot, ending) != 0) {
+            return cli_usage(self, "--out: what is written is a %s file, not %s", ending, out);
+        }
     }
     bool same =
         stat(self->argument[0], &from) == 0 && stat(out, &to) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino;

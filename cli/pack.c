@@ -19,7 +19,7 @@ static int report(const cli *self, const pack_options *options) {
 static int run(cli *self, const void *given) {
     const pack_options *options = given;
     crumb_network *network = NULL;
-    int code = cli_check_out(self, options->out);
+    int code = cli_check_out(self, options->out, ".crumb");
     if (code != CLI_DONE) {
         return code;
     }

@@ -1,6 +1,7 @@
 /* Networks in files: crumb's own, which describe themselves, and PyTorch's, whose model has to be named. */
 #include "train/network.h"
 
+#include "base/file.h"
 #include "onnx/import.h"
 #include "train/imported.h"
 
@@ -190,6 +191,9 @@ crumb_status crumb_network_open(crumb_ctx *ctx, const char *path, crumb_network 
     if (crumb_packed_probe_file(path)) {
         return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: this is a packed network; the trained one it was made of is wanted",
                           path);
+    }
+    if (crumb_is_onnx(path) && crumb_file_exists(path)) {
+        return crumb_fail(ctx, CRUMB_ERROR_FORMAT, "%s: this is an ONNX file; crumb import makes a model file of it", path);
     }
     CRUMB_TRY(crumb_safetensors_open(ctx, path, &file));
     crumb_status status = open_own(ctx, file, network);

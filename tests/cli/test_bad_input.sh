@@ -97,7 +97,13 @@ refuses 1 "cannot open" info $'\xff.crumb'
 
 # The file that is read is not the file to write, and a device is not replaced.
 cp text.safetensors kept
-refuses 2 "text.safetensors is the file that is read" pack text.safetensors -o ./text.safetensors
+refuses 2 "text.safetensors is the file that is read" export text.safetensors -o ./text.safetensors
+cp text.safetensors text
+refuses 2 "is the file that is read" pack text -o ./text
+refuses 2 "a .crumb file, not x.safetensors" pack text.safetensors -o x.safetensors
+refuses 2 "a .safetensors file, not x.onnx" import x.onnx -o x.onnx
+printf x >x.onnx
+refuses 1 "crumb import makes" pack x.onnx -o out.crumb
 refuses 2 "is the file that is read" export text.safetensors -o text.safetensors
 refuses 2 "is the file that is read" import text.safetensors --model resnet20 -o text.safetensors
 cmp -s kept text.safetensors || wrong "an input was replaced"
