@@ -4,11 +4,16 @@
 typedef struct kernels_state {
     cli *self;
     json_t *figures;
+    const crumb_limits *limits; /* of the run under way; NULL: printed */
     int rows;
 } kernels_state;
 
 static void print_figure(kernels_state *state, const crumb_kernel_figure *f) {
     char share[CLI_NUMBER], bytes[CLI_NUMBER];
+    if (state->limits != NULL) {
+        cli_limits_print(state->limits);
+        state->limits = NULL;
+    }
     if (state->rows == 0) {
         printf("%-10s  %-30s  %-34s  %7s  %9s  %9s  %8s  %-7s %9s\n", "bits", "shape", "kernel", "threads", "us", "GOP/s",
                "of limit", "", "weights");
@@ -41,12 +46,13 @@ static crumb_status measure(kernels_state *state, const bench_options *options, 
         .threads = threads, .chosen = options->chosen, .words = self->argument + 1, .word_count = self->arguments - 1};
     crumb_limits limits;
     crumb_status status = crumb_limits_measure(self->ctx, threads, &limits);
-    if (status == CRUMB_OK && all == NULL) {
-        cli_limits_print(&limits);
-    } else if (status == CRUMB_OK) {
+    if (status == CRUMB_OK && all != NULL) {
         json_array_append_new(all, cli_limits_json(&limits));
     }
-    return status == CRUMB_OK ? crumb_measure_kernels(self->ctx, &wanted, &limits, each, state) : status;
+    state->limits = &limits;
+    status = status == CRUMB_OK ? crumb_measure_kernels(self->ctx, &wanted, &limits, each, state) : status;
+    state->limits = NULL;
+    return status;
 }
 
 int cli_bench_kernels(cli *self, const bench_options *options) {

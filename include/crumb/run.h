@@ -50,7 +50,8 @@ typedef struct crumb_packed_info {
     size_t file_bytes;
     double operations; /* one image; a multiply-accumulate is two */
 } crumb_packed_info;
-CRUMB_API void crumb_packed_describe(const crumb_packed *packed, crumb_packed_info *info); /* its texts live as long as `packed` */
+CRUMB_API void crumb_packed_describe(const crumb_packed *packed,
+                                     crumb_packed_info *info); /* its texts live as long as `packed` */
 
 /* One node of the network, in order. */
 typedef struct crumb_packed_layer {
@@ -71,13 +72,14 @@ CRUMB_API const char *crumb_plan_text(const crumb_plan *plan);
 
 typedef struct crumb_session_options {
     int threads;     /* 0: the context's */
-    int batch;       /* images worked on at a time, 0: 1; runs of any size are cut into such pieces */
+    int batch;       /* images worked on at a time, 0: as many as suit caches and threads; runs of any size are cut into such */
     void *workspace; /* 64-byte aligned, crumb_session_workspace bytes, borrowed until destroy; NULL: allocated */
     bool profile;    /* measure the time of each layer */
 } crumb_session_options;
 
 /* Bytes of workspace such a session needs; options may be NULL, its workspace member is not read. */
 CRUMB_API size_t crumb_session_workspace(const crumb_plan *plan, const crumb_session_options *options);
+/* ARGUMENT for a negative number of threads or images, and for a workspace that is not aligned. */
 CRUMB_API crumb_status crumb_session_create(const crumb_plan *plan, const crumb_session_options *options,
                                             crumb_session **session);
 CRUMB_API void crumb_session_destroy(crumb_session *session);

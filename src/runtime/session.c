@@ -117,6 +117,10 @@ static crumb_status make_lanes(crumb_session *session, size_t bytes) {
 }
 
 static crumb_status fill(crumb_session *session, const crumb_session_options *options) {
+    if (options != NULL && (options->threads < 0 || options->batch < 0)) {
+        return crumb_fail(session->ctx, CRUMB_ERROR_ARGUMENT, "a session of %d threads and a batch of %d", options->threads,
+                          options->batch);
+    }
     sizes s = sizes_of(session->plan, options);
     session->threads = s.threads;
     session->lanes = s.lanes;

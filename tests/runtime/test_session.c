@@ -182,6 +182,10 @@ static void pixels(void **state) {
     crumb_plan *plan;
     crumb_session *session;
     assert_ok(ctx, crumb_plan_create(packed, &plan));
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "a session of -1 threads and a batch of 0",
+                 crumb_session_create(plan, &(crumb_session_options){.threads = -1}, &session));
+    assert_fails(ctx, CRUMB_ERROR_ARGUMENT, "a batch of -3",
+                 crumb_session_create(plan, &(crumb_session_options){.batch = -3}, &session));
     assert_ok(ctx, crumb_session_create(plan, NULL, &session));
     assert_int_equal(crumb_session_run_pixels(session, bytes, 5, logits), CRUMB_OK);
     assert_same_reals(logits, wanted, 25, "logits of pixels", 0);
