@@ -12,7 +12,7 @@ expect 0 bench run "$work/net.crumb" "$work/net.crumb" --threads 1 --batch 3 --p
 grep -qE '^ *conv .*W2A2.* %' "$work/stdout" || wrong "no 2-bit layer in the profile"
 grep -q 'look-ups/s\|plain' "$work/stdout" || wrong "no limits"
 
-refuses 2 "no kernel.s line has nonsense" bench kernels nonsense --threads 1
+refuses 2 "no kernel's line has nonsense" bench kernels nonsense --threads 1
 CRUMB_CPU=scalar expect 0 bench kernels W2A2 8x8x64 --threads 1 --json
 json limits kernels kernels.0.gops kernels.0.limit kernels.0.least_seconds
 [[ $(value "$work/stdout" kernels.0.bits) == W2A2 ]] || wrong "not the words' figures"
