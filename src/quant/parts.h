@@ -35,7 +35,7 @@ void crumb_codes_divide(const crumb_quant_call *call, bool per_channel, crumb_co
 #define CRUMB_GROUP_PARAM(offset_)                                                                                             \
     {                                                                                                                          \
         .name = "group", .type = CRUMB_PARAM_CHOICE, .offset = (offset_), .preset = "none", .choices = "none|16|32|64|128",    \
-        .doc = "weights: inputs of an output channel that share a step, for layers with float activations; none: see per"      \
+        .doc = "weights: inputs of an output channel that share a step, for layers with float activations; none: no groups"      \
     }
 static inline int64_t crumb_group_of(int choice) {
     return choice == 0 ? 0 : 8 << choice;

@@ -4,6 +4,7 @@
 
 #include "onnx/import.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { SAMPLE_NODES = 24, SAMPLE_TENSORS = 16, SAMPLE_NAMES = 8, SAMPLE_ATTRIBUTES = 8 };
@@ -141,6 +142,40 @@ static inline void sample_classifier(sample *s, sample_names *names, int64_t cha
     sample_node(s, "Gemm", names->gemm, "g");
     sample_ints(s, "transB", 0, 1, 1);
     sample_node(s, "Softmax", names->soft, "y");
+}
+
+/* The model as a file has it; free it. */
+static inline uint8_t *sample_pack(const CrumbOnnx__ModelProto *model, size_t *size) {
+    *size = crumb_onnx__model_proto__get_packed_size(model);
+    uint8_t *bytes = malloc(*size + 1);
+    crumb_onnx__model_proto__pack(model, bytes);
+    return bytes;
+}
+
+/* A file's bytes, and a model by way of them, as a graph. */
+static inline crumb_status sample_import_bytes(crumb_ctx *ctx, const uint8_t *bytes, size_t size, crumb_graph **graph) {
+    ProtobufCMessage *message;
+    CRUMB_TRY(crumb_onnx_unpack(ctx, "m.onnx", &crumb_onnx__model_proto__descriptor, bytes, size, &message));
+    crumb_status status = crumb_import_model(ctx, "m.onnx", (CrumbOnnx__ModelProto *)message,
+                                             &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
+    crumb_onnx_free(ctx, message);
+    return status;
+}
+
+static inline crumb_status sample_import(crumb_ctx *ctx, const CrumbOnnx__ModelProto *model, crumb_graph **graph) {
+    size_t size;
+    uint8_t *bytes = sample_pack(model, &size);
+    crumb_status status = sample_import_bytes(ctx, bytes, size, graph);
+    free(bytes);
+    return status;
+}
+
+/* For test_every_allocation: imports the sample `user`. */
+static inline crumb_status sample_import_once(crumb_ctx *ctx, void *user) {
+    crumb_graph *graph;
+    CRUMB_TRY(sample_import(ctx, &((const sample *)user)->model, &graph));
+    crumb_graph_destroy(graph);
+    return CRUMB_OK;
 }
 
 #endif

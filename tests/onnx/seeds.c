@@ -9,9 +9,8 @@
 
 static void save(crumb_ctx *ctx, const char *folder, const char *name, const sample *s) {
     char path[4096];
-    size_t size = crumb_onnx__model_proto__get_packed_size(&s->model);
-    uint8_t *bytes = malloc(size + 1);
-    crumb_onnx__model_proto__pack(&s->model, bytes);
+    size_t size;
+    uint8_t *bytes = sample_pack(&s->model, &size);
     snprintf(path, sizeof(path), "%s/%s.onnx", folder, name);
     if (crumb_file_write(ctx, path, bytes, size) != CRUMB_OK) {
         fprintf(stderr, "%s\n", crumb_message(ctx));

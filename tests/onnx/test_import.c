@@ -7,30 +7,6 @@
 
 #include "graph/exec.h"
 
-static uint8_t *packed(const sample *s, size_t *size) {
-    *size = crumb_onnx__model_proto__get_packed_size(&s->model);
-    uint8_t *bytes = malloc(*size + 1);
-    assert_int_equal(crumb_onnx__model_proto__pack(&s->model, bytes), *size);
-    return bytes;
-}
-
-static crumb_status import_bytes(crumb_ctx *ctx, const uint8_t *bytes, size_t size, crumb_graph **graph) {
-    ProtobufCMessage *message;
-    CRUMB_TRY(crumb_onnx_unpack(ctx, "m.onnx", &crumb_onnx__model_proto__descriptor, bytes, size, &message));
-    crumb_status status = crumb_import_model(ctx, "m.onnx", (CrumbOnnx__ModelProto *)message,
-                                             &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
-    crumb_onnx_free(ctx, message);
-    return status;
-}
-
-static crumb_status import(crumb_ctx *ctx, const sample *s, crumb_graph **graph) {
-    size_t size;
-    uint8_t *bytes = packed(s, &size);
-    crumb_status status = import_bytes(ctx, bytes, size, graph);
-    free(bytes);
-    return status;
-}
-
 static double pixel(const double *image, int c, int i, int j) {
     return i >= 0 && j >= 0 && i < 8 && j < 8 ? image[(c * 8 + i) * 8 + j] : 0;
 }
@@ -71,7 +47,7 @@ static void test_classifier(void **state) {
     crumb_exec *exec;
     double image[128], logits[3];
     sample_classifier(&s, &names, 2, 3);
-    assert_ok(ctx, import(ctx, &s, &graph));
+    assert_ok(ctx, sample_import(ctx, &s.model, &graph));
     assert_string_equal(graph->node[crumb_graph_layer(graph, 0)].name, "c");
     assert_true(crumb_graph_find(graph, "g.weight") >= 0);
     assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 2, .reference = true}, &exec));
@@ -98,7 +74,7 @@ static void refuse(const sample *s, crumb_status status, const char *words) {
     test_memory memory = {0};
     crumb_ctx *ctx = test_ctx(&memory, 1);
     crumb_graph *graph;
-    assert_fails(ctx, status, words, import(ctx, s, &graph));
+    assert_fails(ctx, status, words, sample_import(ctx, &s->model, &graph));
     crumb_ctx_destroy(ctx);
     assert_int_equal(memory.live, 0);
 }
@@ -144,19 +120,12 @@ static void test_lies(void **state) {
 #undef LIE
 }
 
-static crumb_status import_sample(crumb_ctx *ctx, void *user) {
-    crumb_graph *graph;
-    CRUMB_TRY(import(ctx, user, &graph));
-    crumb_graph_destroy(graph);
-    return CRUMB_OK;
-}
-
 static void test_memory_fails(void **state) {
     (void)state;
     sample s;
     sample_names names;
     sample_classifier(&s, &names, 2, 3);
-    test_every_allocation(import_sample, &s);
+    test_every_allocation(sample_import_once, &s);
 }
 
 /* Each byte changed in a few ways: an answer, never a crash. */
@@ -166,7 +135,7 @@ static void test_noise(void **state) {
     sample_names names;
     size_t size;
     sample_classifier(&s, &names, 2, 3);
-    uint8_t *bytes = packed(&s, &size);
+    uint8_t *bytes = sample_pack(&s.model, &size);
     static const uint8_t flips[] = {0x01, 0x80, 0xff};
     for (size_t at = 0; at < size; at++) {
         for (size_t k = 0; k < sizeof(flips) && (at < 400 || at + 900 > size); k++) {
@@ -174,7 +143,7 @@ static void test_noise(void **state) {
             crumb_ctx *ctx = test_ctx(&memory, 1);
             crumb_graph *graph;
             bytes[at] ^= flips[k];
-            if (import_bytes(ctx, bytes, size, &graph) == CRUMB_OK) {
+            if (sample_import_bytes(ctx, bytes, size, &graph) == CRUMB_OK) {
                 crumb_graph_destroy(graph);
             } else {
                 assert_true(crumb_message(ctx)[0] != '\0');
@@ -209,11 +178,7 @@ static void test_turned_pads(void **state) {
     CRUMB_ONNX_ADD(&w, "Flatten", "logits", "padded");
     crumb_onnx_output(&w, "logits", 2, (const int64_t[]){0, 16});
     assert_ok(ctx, w.status);
-    size_t size = crumb_onnx__model_proto__get_packed_size(&w.model);
-    uint8_t *bytes = malloc(size);
-    crumb_onnx__model_proto__pack(&w.model, bytes);
-    assert_ok(ctx, import_bytes(ctx, bytes, size, &graph));
-    free(bytes);
+    assert_ok(ctx, sample_import(ctx, &w.model, &graph));
     crumb_exec *exec;
     assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 1, .reference = true}, &exec));
     float *x = crumb_exec_value(exec, graph->image);
@@ -256,11 +221,7 @@ static void test_last_windows(void **state) {
         CRUMB_ONNX_ADD(&w, "Flatten", "logits", "pooled");
         crumb_onnx_output(&w, "logits", 2, (const int64_t[]){0, 4});
         assert_ok(ctx, w.status);
-        size_t size = crumb_onnx__model_proto__get_packed_size(&w.model);
-        uint8_t *bytes = malloc(size);
-        crumb_onnx__model_proto__pack(&w.model, bytes);
-        assert_ok(ctx, import_bytes(ctx, bytes, size, &graph));
-        free(bytes);
+        assert_ok(ctx, sample_import(ctx, &w.model, &graph));
         crumb_exec *exec;
         assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 1, .reference = true}, &exec));
         for (int i = 0; i < 9; i++) {

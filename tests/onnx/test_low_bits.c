@@ -255,21 +255,6 @@ enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
 /* ---- What comes of them. */
 
-static crumb_status import(crumb_ctx *ctx, const low_bits *q, crumb_graph **graph) {
-    size_t size = crumb_onnx__model_proto__get_packed_size(&q->s.model);
-    uint8_t *bytes = malloc(size + 1);
-    ProtobufCMessage *message;
-    crumb_onnx__model_proto__pack(&q->s.model, bytes);
-    crumb_status status = crumb_onnx_unpack(ctx, "q.onnx", &crumb_onnx__model_proto__descriptor, bytes, size, &message);
-    free(bytes);
-    if (status == CRUMB_OK) {
-        status = crumb_import_model(ctx, "q.onnx", (CrumbOnnx__ModelProto *)message,
-                                    &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
-        crumb_onnx_free(ctx, message);
-    }
-    return status;
-}
-
 static void check_values(crumb_ctx *ctx, crumb_graph *graph, const low_bits *q) {
     crumb_exec *exec;
     assert_ok(ctx, crumb_exec_create(graph, &(crumb_exec_options){.batch = 1, .reference = true}, &exec));
@@ -328,7 +313,7 @@ static void test_ways(void **state) {
         char *text;
         print_message("%s\n", ways[i].name);
         ways[i].make(&q);
-        assert_ok(ctx, import(ctx, &q, &graph));
+        assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
         const crumb_quant *site = weight_site(graph);
         assert_int_equal(site != NULL ? site->bits : 0, ways[i].bits);
         assert_int_equal(site != NULL ? site->quantizer->levels(site) : 0, ways[i].levels);
@@ -387,7 +372,7 @@ static void test_activations(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         crumb_graph *graph;
         activation(&q, cases[i].op, cases[i].scale, cases[i].zero, cases[i].bits, cases[i].is_signed, cases[i].narrow);
-        assert_ok(ctx, import(ctx, &q, &graph));
+        assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
         int node = 0;
         while (crumb_node_site(graph, node) == NULL) {
             node++;
@@ -422,7 +407,7 @@ static void test_lies(void **state) {
 #define LIE(way, status, words, change)                                                                                        \
     way(&q);                                                                                                                   \
     change;                                                                                                                    \
-    assert_fails(ctx, CRUMB_ERROR_##status, words, import(ctx, &q, &graph))
+    assert_fails(ctx, CRUMB_ERROR_##status, words, sample_import(ctx, &q.s.model, &graph))
     LIE(blocks, SHAPE, "6 scales", q.s.attribute[1][1].i = 8);
     LIE(blocks, SHAPE, "6 scales", q.s.attribute[1][0].i = 0);
     LIE(blocks, FORMAT, "block_size -16", q.s.attribute[1][1].i = -16);
@@ -448,18 +433,11 @@ static void test_lies(void **state) {
     LIE(nbits_2_zeros, SHAPE, "zero_points has 2 values of UINT8, not 3", q.s.dims[2][0] = 2; q.s.tensor[2].n_int32_data = 2);
 #undef LIE
     activation(&q, "IntQuant", 0.5f, 0.25f, 2, false, false);
-    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "zeropt 0.25 of a computed value", import(ctx, &q, &graph));
+    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "zeropt 0.25 of a computed value", sample_import(ctx, &q.s.model, &graph));
     activation(&q, "IntQuant", 0.5f, 0, 9, false, false);
-    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "9 bits", import(ctx, &q, &graph));
+    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "9 bits", sample_import(ctx, &q.s.model, &graph));
     crumb_ctx_destroy(ctx);
     assert_int_equal(memory.live, 0);
-}
-
-static crumb_status import_way(crumb_ctx *ctx, void *user) {
-    crumb_graph *graph;
-    CRUMB_TRY(import(ctx, user, &graph));
-    crumb_graph_destroy(graph);
-    return CRUMB_OK;
 }
 
 static void test_memory_fails(void **state) {
@@ -467,7 +445,7 @@ static void test_memory_fails(void **state) {
     static low_bits q;
     for (int i = 0; i < WAYS; i++) {
         ways[i].make(&q);
-        test_every_allocation(import_way, &q);
+        test_every_allocation(sample_import_once, &q.s);
     }
 }
 

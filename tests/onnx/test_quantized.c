@@ -51,21 +51,6 @@ static void make(quantized *q) {
     sample_node(s, "GlobalAveragePool", q->names[4], "y");
 }
 
-static crumb_status import(crumb_ctx *ctx, const quantized *q, crumb_graph **graph) {
-    size_t size = crumb_onnx__model_proto__get_packed_size(&q->s.model);
-    uint8_t *bytes = malloc(size + 1);
-    ProtobufCMessage *message;
-    crumb_onnx__model_proto__pack(&q->s.model, bytes);
-    crumb_status status = crumb_onnx_unpack(ctx, "q.onnx", &crumb_onnx__model_proto__descriptor, bytes, size, &message);
-    free(bytes);
-    if (status == CRUMB_OK) {
-        status = crumb_import_model(ctx, "q.onnx", (CrumbOnnx__ModelProto *)message,
-                                    &(crumb_import_options){.classifier = true}, graph, NULL, NULL);
-        crumb_onnx_free(ctx, message);
-    }
-    return status;
-}
-
 /* ONNX's definition: saturate(round(x / scale) + zero), then (q - zero) * scale. */
 static double dequantized(double x) {
     double code = nearbyint(x / 0.125) + 40;
@@ -100,7 +85,7 @@ static void test_values(void **state) {
     crumb_graph *graph, *again;
     char *text, *twice;
     make(&q);
-    assert_ok(ctx, import(ctx, &q, &graph));
+    assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
     check_values(ctx, graph, &q);
     assert_ok(ctx, crumb_graph_print(graph, &text));
     assert_non_null(strstr(text, "quantizer=fixed; bits=8; weight=0; group=none; odd=false; levels=0;"));
@@ -126,7 +111,7 @@ static void test_packs(void **state) {
     crumb_graph *graph;
     crumb_packed *packed;
     make(&q);
-    assert_ok(ctx, import(ctx, &q, &graph));
+    assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
     const float mean[CHANNELS] = {0}, deviation[CHANNELS] = {1, 1};
     assert_ok(ctx,
               crumb_lower(graph, &(crumb_lower_facts){.model = "imported", .mean = mean, .deviation = deviation}, &packed));
@@ -168,7 +153,7 @@ static void test_clip(void **state) {
     crumb_graph *graph;
     make(&q);
     add_clip(&q, 16);
-    assert_ok(ctx, import(ctx, &q, &graph));
+    assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
     const crumb_quant *site = crumb_node_site(graph, 0);
     assert_int_equal(site->bits, 4);
     crumb_quant_call call = crumb_node_call(graph, 0);
@@ -179,7 +164,7 @@ static void test_clip(void **state) {
     crumb_graph_destroy(graph);
     make(&q);
     add_clip(&q, 11); /* not a power of two of them */
-    assert_ok(ctx, import(ctx, &q, &graph));
+    assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
     site = crumb_node_site(graph, 0);
     assert_int_equal(site->bits, 4);
     assert_int_equal(site->quantizer->levels(site), 11);
@@ -190,7 +175,8 @@ static void test_clip(void **state) {
     crumb_graph_destroy(graph);
     make(&q);
     add_clip(&q, 1);
-    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "codes from 36 to 36; supported are two or more", import(ctx, &q, &graph));
+    assert_fails(ctx, CRUMB_ERROR_UNSUPPORTED, "codes from 36 to 36; supported are two or more",
+                 sample_import(ctx, &q.s.model, &graph));
     crumb_ctx_destroy(ctx);
     assert_int_equal(memory.live, 0);
 }
@@ -204,7 +190,7 @@ static void test_lies(void **state) {
 #define LIE(status, words, change)                                                                                             \
     make(&q);                                                                                                                  \
     change;                                                                                                                    \
-    assert_fails(ctx, CRUMB_ERROR_##status, words, import(ctx, &q, &graph))
+    assert_fails(ctx, CRUMB_ERROR_##status, words, sample_import(ctx, &q.s.model, &graph))
     LIE(UNSUPPORTED, "reads the codes of xq", q.s.inputs[3][0] = "xq");
     LIE(UNSUPPORTED, "differ from those of the QuantizeLinear", q.s.inputs[1][1] = "s2";
         sample_tensor(&q.s, "s2", 1, 1, 0, 0, 0)->float_data[0] = 0.5f);
@@ -219,18 +205,11 @@ static void test_lies(void **state) {
     assert_int_equal(memory.live, 0);
 }
 
-static crumb_status import_quantized(crumb_ctx *ctx, void *user) {
-    crumb_graph *graph;
-    CRUMB_TRY(import(ctx, user, &graph));
-    crumb_graph_destroy(graph);
-    return CRUMB_OK;
-}
-
 static void test_memory_fails(void **state) {
     (void)state;
     static quantized q;
     make(&q);
-    test_every_allocation(import_quantized, &q);
+    test_every_allocation(sample_import_once, &q.s);
 }
 
 /* A network that came quantized gets no second quantizers, and is copied as it is without any. */
@@ -242,7 +221,7 @@ static void test_not_twice(void **state) {
     crumb_graph *graph, *copy;
     crumb_quant_policy policy = {0};
     make(&q);
-    assert_ok(ctx, import(ctx, &q, &graph));
+    assert_ok(ctx, sample_import(ctx, &q.s.model, &graph));
     assert_ok(ctx, crumb_graph_quantize(graph, &policy, &copy));
     assert_int_equal(copy->nodes, graph->nodes);
     crumb_graph_destroy(copy);
