@@ -13,9 +13,8 @@ static const char *model_file(void) {
         sample_names names;
         crumb_ctx *ctx;
         sample_classifier(&s, &names, 1, FIXTURE_CLASSES);
-        size_t size = crumb_onnx__model_proto__get_packed_size(&s.model);
-        uint8_t *bytes = malloc(size);
-        crumb_onnx__model_proto__pack(&s.model, bytes);
+        size_t size;
+        uint8_t *bytes = sample_pack(&s.model, &size);
         snprintf(path, sizeof(path), "%s/net.onnx", fixture_data());
         assert_int_equal(crumb_ctx_create(&ctx, NULL), CRUMB_OK);
         assert_ok(ctx, crumb_file_write(ctx, path, bytes, size));
