@@ -154,15 +154,6 @@ void crumb_writer_bytes(crumb_writer *writer, const void *data, size_t size) {
     }
 }
 
-void crumb_writer_text(crumb_writer *writer, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    if (writer->status == CRUMB_OK && vfprintf(writer->file, format, arguments) < 0) {
-        remember_failure(writer);
-    }
-    va_end(arguments);
-}
-
 /* The rename is durable only when the folder's entry is on disk too. */
 static void sync_folder(const char *path) {
     char copy[sizeof(((crumb_writer *)0)->path)];

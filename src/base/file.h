@@ -28,7 +28,6 @@ typedef struct crumb_writer {
 
 crumb_status crumb_writer_open(crumb_ctx *ctx, const char *path, crumb_writer *writer);
 void crumb_writer_bytes(crumb_writer *writer, const void *data, size_t size);
-void crumb_writer_text(crumb_writer *writer, const char *format, ...) CRUMB_PRINTF(2, 3);
 /* Flushes, fsyncs, renames over path and syncs the folder; on any failure removes the temporary and says why. */
 crumb_status crumb_writer_commit(crumb_writer *writer);
 void crumb_writer_abandon(crumb_writer *writer);

@@ -257,7 +257,7 @@ static void test_special_files(void **state) {
     if (child == 0) {
         crumb_writer writer;
         if (crumb_writer_open(ctx, path, &writer) == CRUMB_OK) {
-            crumb_writer_text(&writer, "half");
+            crumb_writer_bytes(&writer, "half", 4);
             fflush(writer.file);
         }
         raise(writer.nameless ? SIGKILL : SIGTERM);

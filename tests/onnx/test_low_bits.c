@@ -89,17 +89,29 @@ static void rows_with_zeros(low_bits *q) {
     define(q, scales, 1, (double[]){2, 1, 2}, OUT);
 }
 
-/* int8 codes -5 .. 4, 16 inputs a scale. */
-static void blocks(low_bits *q) {
+/* int8 codes -5 .. 4, `block` inputs a scale. */
+static void blocks_of(low_bits *q, int block) {
+    static float many[OUT * IN];
+    int count = IN / block;
     begin(q);
     draw(q, -5, 4);
     integers(q, "w", CRUMB_ONNX_INT8, 2, OUT, IN, q->codes);
-    memcpy(floats(q, "s", 2, OUT, 2), scales, sizeof(scales));
+    for (int i = 0; i < OUT * count; i++) {
+        many[i] = scales[i % 6];
+    }
+    memcpy(floats(q, "s", 2, OUT, count), many, (size_t)(OUT * count) * sizeof(*many));
     sample_node(&q->s, "DequantizeLinear", name(q, 2, "w s"), "d");
     sample_ints(&q->s, "axis", 0, 1, 1);
-    sample_ints(&q->s, "block_size", 0, 16, 16);
+    sample_ints(&q->s, "block_size", 0, block, block);
     finish(q);
-    define(q, scales, 2, (double[]){0}, 1);
+    define(q, many, count, (double[]){0}, 1);
+}
+
+static void blocks(low_bits *q) {
+    blocks_of(q, 16);
+}
+static void small_blocks(low_bits *q) { /* which no kernel has: floats */
+    blocks_of(q, 8);
 }
 
 /* The same as a matrix [I,O], blocks down its columns. */
@@ -120,23 +132,6 @@ static void blocks_of_columns(low_bits *q) {
     sample_ints(&q->s, "block_size", 0, 16, 16);
     sample_node(&q->s, "MatMul", name(q, 1, "f d"), "y");
     define(q, scales, 2, (double[]){0}, 1);
-}
-
-/* Blocks of 8, which no kernel has: floats. */
-static void small_blocks(low_bits *q) {
-    static float many[OUT * 4];
-    begin(q);
-    draw(q, -5, 4);
-    integers(q, "w", CRUMB_ONNX_INT8, 2, OUT, IN, q->codes);
-    for (int i = 0; i < OUT * 4; i++) {
-        many[i] = scales[i % 6];
-    }
-    memcpy(floats(q, "s", 2, OUT, 4), many, sizeof(many));
-    sample_node(&q->s, "DequantizeLinear", name(q, 2, "w s"), "d");
-    sample_ints(&q->s, "axis", 0, 1, 1);
-    sample_ints(&q->s, "block_size", 0, 8, 8);
-    finish(q);
-    define(q, many, 4, (double[]){0}, 1);
 }
 
 /* x / s + z of the code plus 0.3, so that there is something to round. */
